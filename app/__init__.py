@@ -1,0 +1,1 @@
+"""Where it runs: settings, lanes, pipeline, gateway, sinks, local environment, command line."""

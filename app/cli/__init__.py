@@ -1,0 +1,15 @@
+"""`oms`: one command for every process and every user."""
+
+import typer
+
+cli = typer.Typer(
+    name="oms",
+    help="An event-driven order management system on Faust and Kafka.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+
+def main() -> None:
+    """Entry point of the `oms` command."""
+    cli()

@@ -1,0 +1,1 @@
+"""What is remembered: state machines without clock, randomness, logging or I/O."""
