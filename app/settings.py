@@ -59,13 +59,15 @@ class Settings(BaseSettings):
     order_id_window_s: int = Field(
         86_400,
         ge=0,
-        description="How long a finished order's client_order_id is remembered, seconds; at least until its UTC day ends.",
+        description="How long a finished order's client_order_id is remembered, seconds; "
+        "at least until its UTC day ends.",
     )
     market_protection_bps: int = Field(
         500,
         ge=1,
         le=10_000,
-        description="How far from the reference price a market order may trade, basis points; its reservation is made for that.",
+        description="How far from the reference price a market order may trade, basis points; "
+        "its reservation is made for that.",
     )
     session_timeout_s: float = Field(
         6.0, ge=1, description="Kafka session timeout of a worker, seconds: its fail-over time after kill -9."
@@ -74,7 +76,7 @@ class Settings(BaseSettings):
     cycle_floor_ms: float = Field(
         1.0,
         ge=0,
-        description="Least time between two cycles of a lane, milliseconds: more saves CPU, less saves latency.",
+        description="Least time between two cycles of a lane, ms: more saves CPU, less saves latency.",
     )
     cycle_records_max: int = Field(2000, ge=1, description="Most records that a lane takes in one cycle.")
     cycle_timeout_s: float = Field(

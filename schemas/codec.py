@@ -272,7 +272,7 @@ class Codec:
         return schema_id in self._writers
 
     def learn(self, schema_id: int, text: str) -> None:
-        """Takes a writer's schema (JSON) for an id; a schema that is no record of ours is remembered as such."""
+        """Takes a writer's schema (JSON) for an id; one that is no record of ours is remembered as such."""
         self._writers[schema_id] = _Writer(text)
 
     def decode(self, value: bytes | None) -> tuple[str, dict[str, Any]]:

@@ -8,7 +8,6 @@ from typing import Literal, TypedDict
 
 from schemas.reasons import Reason
 
-
 Side = Literal["unknown", "buy", "sell"]
 OrderType = Literal["unknown", "limit", "market"]
 TimeInForce = Literal["unknown", "day", "gtc", "ioc", "fok"]
@@ -326,7 +325,7 @@ class OrderEvent(TypedDict):
 
 
 class MassCancelReport(TypedDict):
-    """The one answer to a MassCancel (FIX OrderMassCancelReport); each order's own cancel follows as an OrderEvent."""
+    """The one answer to a MassCancel (FIX OrderMassCancelReport); each order's cancel is an OrderEvent."""
 
     account: str
     request_id: str

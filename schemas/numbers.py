@@ -7,7 +7,7 @@ import re
 from decimal import Decimal, InvalidOperation
 
 SCALE = 8
-ONE = 10**SCALE
+ONE: int = 10**SCALE
 # Prices and quantities stay below this so that they fit 64 bits: 90 billion.
 MAX_E8 = 90 * 10**9 * ONE
 

@@ -1,4 +1,4 @@
-"""Every topic: its key, the records it carries, how long it keeps them. All have the same number of partitions."""
+"""Every topic: its key, its records, how long it keeps them. All have the same number of partitions."""
 
 from dataclasses import dataclass
 from typing import Literal
