@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 Place = tuple[str, int]
 Start = Literal["beginning", "end"] | Mapping[Place, int]
 SchemaOf = Callable[[int], Awaitable[str]]
+Wants = Callable[[ConsumerRecord], bool]
 
 # An idle reader wakes up so often to give out an empty batch, and asks the broker as often.
 IDLE_MS = 500
@@ -61,7 +62,8 @@ class TopicReader:
     `start` is "beginning", "end" (records of transactions that are still open come) or the next offset by
     (short, partition), where what is missing begins at the beginning. With `exact`, a position outside the
     log raises PositionLost; else the reader goes on from what the log still has. `schema_of` gives the
-    schema of an id, instead of the registry of the settings.
+    schema of an id, instead of the registry of the settings. `wants` says, before a record is decoded,
+    whether it is worth it; the others are left out of the batches.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class TopicReader:
         batch_max: int = 2000,
         exact: bool = False,
         schema_of: SchemaOf | None = None,
+        wants: Wants | None = None,
     ) -> None:
         self._settings = settings
         self._start = start
