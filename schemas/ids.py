@@ -7,6 +7,8 @@ DAY_US = 86_400_000_000
 
 # FIX leaves the format of ids open; ours are printable so that they survive logs, URLs and CSV.
 CLIENT_ORDER_ID_MAX = 64
+# Longest text of an outsider that is echoed.
+TEXT_MAX = 256
 
 
 def order_id(account: str, client_order_id: str, entered_us: int) -> str:
@@ -25,3 +27,13 @@ def body_hash(*parts: object) -> int:
 def valid_client_order_id(text: str) -> bool:
     """Whether the text may be a client_order_id: 1 to 64 printable ASCII characters."""
     return 0 < len(text) <= CLIENT_ORDER_ID_MAX and text.isascii() and text.isprintable()
+
+
+def printable(text: str) -> str:
+    """Text of an outsider as it may be echoed: at most 256 characters, with `?` for what cannot be printed.
+
+    A NUL, for one, passes Avro but no PostgreSQL column.
+    """
+    if len(text) <= TEXT_MAX and text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() else "?" for letter in text[:TEXT_MAX])

@@ -265,6 +265,18 @@ class ClearedReplace(TypedDict):
     quantity: int
     limit_price: int
     request_offset: int
+    latest_id: str
+    side: Side
+    order_type: OrderType
+    time_in_force: TimeInForce
+    status: OrderStatus
+    version: int
+    current_quantity: int
+    current_limit_price: int
+    cum_quantity: int
+    average_price: int
+    entered_by: str
+    door: Door
 
 
 class ClearedStatusRequest(TypedDict):
@@ -486,6 +498,7 @@ class AccountOrderRow(TypedDict):
     entered_us: int
     entered_by: str
     door: Door
+    text: str
 
 
 class AliasRow(TypedDict):
@@ -509,6 +522,7 @@ class RiskRow(TypedDict):
     last: int
     quoted_us: int
     reference_us: int
+    reference_price: int
 
 
 class BookRow(TypedDict):
