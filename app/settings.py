@@ -56,6 +56,20 @@ class Settings(BaseSettings):
         "", description="API key with the admin role, made known to the gateway at its start."
     )
 
+    gateway_confirm_s: float = Field(
+        5.0,
+        gt=0,
+        description="How long the gateway waits for Kafka to confirm a request before it says that the outcome is unknown, seconds.",
+    )
+    gateway_requests_per_s: int = Field(
+        2000, ge=0, description="Requests a second that one API key may make to a gateway; 0: no limit."
+    )
+    gateway_stream_backlog: int = Field(
+        5000,
+        ge=10,
+        description="Messages that may wait for a slow stream client before it is disconnected.",
+    )
+
     order_id_window_s: int = Field(
         86_400,
         ge=0,
