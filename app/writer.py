@@ -7,7 +7,8 @@ unknown: the same request may be sent again, its ids make it the same.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
@@ -15,7 +16,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.structs import RecordMetadata
 
-from app.reader import TopicReader
+from app.lookup import read_instruments
 from app.settings import Settings
 from schemas.codec import Codec
 from schemas.partitioning import lane_of
@@ -202,13 +203,37 @@ def _route(settings: Settings, kind: str) -> Route:
     return Route(topic.name(settings.topic_prefix), key)
 
 
-async def read_instruments(settings: Settings) -> dict[str, dict[str, Any]]:
-    """Every instrument in `oms.instruments.v1` now, by symbol."""
-    found = {}
-    async with TopicReader(settings, ["instruments"]) as reader:
-        if not await reader.caught_up():
-            async for batch in reader.batches():
-                found.update({read.message["symbol"]: read.message for read in batch if read.error is None})
-                if await reader.caught_up():
-                    break
-    return found
+class Stream:
+    """Posts chunk after chunk with only so many unconfirmed; what fails is raised by a later call.
+
+    `confirmed` hears each chunk with the places of its messages, in order.
+    """
+
+    def __init__(
+        self,
+        writer: TopicWriter,
+        confirmed: Callable[[Sequence[Said], list[Place]], None] | None = None,
+        *,
+        ahead: int = 16,
+    ) -> None:
+        self._writer = writer
+        self._confirmed = confirmed
+        self._ahead = ahead
+        self._waiting: deque[tuple[Sequence[Said], Callable[[], Awaitable[list[Place]]]]] = deque()
+
+    async def post(self, said: Sequence[Said]) -> None:
+        """Posts a chunk; first waits for the oldest one when too many are unconfirmed."""
+        while len(self._waiting) >= self._ahead:
+            await self._confirm()
+        self._waiting.append((said, await self._writer.post_many(said)))
+
+    async def finish(self) -> None:
+        """Waits until everything is confirmed."""
+        while self._waiting:
+            await self._confirm()
+
+    async def _confirm(self) -> None:
+        said, places = self._waiting.popleft()
+        confirmed = await places()
+        if self._confirmed is not None:
+            self._confirmed(said, confirmed)
