@@ -48,6 +48,9 @@ class Settings(BaseSettings):
     gateway_port: int = Field(0, description="Port the gateway listens on; 0: a free one near 8000.")
     registry_host: str = Field("127.0.0.1", description="Address the schema registry listens on.")
     registry_port: int = Field(0, description="Port the schema registry listens on; 0: a free one near 8081.")
+    registry_topic: str = Field(
+        "_schemas", description="Compacted topic in which the local schema registry keeps its schemas."
+    )
     metrics_host: str = Field(
         "127.0.0.1", description="Address of the metrics endpoints of workers and sinks."
     )

@@ -2,12 +2,16 @@
 
 import typer
 
+from app.cli.registry import registry
+
 cli = typer.Typer(
     name="oms",
     help="An event-driven order management system on Faust and Kafka.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+
+cli.command()(registry)
 
 
 def main() -> None:
