@@ -2,6 +2,8 @@
 
 import typer
 
+from app.cli.worker import worker
+
 from app.cli.registry import registry
 
 cli = typer.Typer(
@@ -12,6 +14,8 @@ cli = typer.Typer(
 )
 
 cli.command()(registry)
+
+cli.command()(worker)
 
 
 def main() -> None:

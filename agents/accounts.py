@@ -1,0 +1,19 @@
+"""Hears requests, executions and account controls; owns who may trade and with what.
+
+Hears `orders`, `executions`, `control`; says `cleared`, `events`, `positions`.
+"""
+
+from collections.abc import AsyncIterator
+
+from tables.accounts import Accounts
+
+from agents.batch import Batch
+
+
+async def accounts(batches: AsyncIterator[Batch[Accounts]]) -> None:
+    """Reserves before matching, settles or releases after."""
+    async for batch in batches:
+        apply, at_us = batch.table.apply, batch.at_us
+        for record in batch.records:
+            batch.say(apply(record, at_us))
+        batch.say(batch.table.end_cycle(at_us))

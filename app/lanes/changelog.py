@@ -1,0 +1,117 @@
+"""Bulk recovery: the changelogs of some lanes into their tables, read committed, whole.
+
+Values are kept by key until the end of the log is passed, so that only live rows are decoded. The
+end is passed when the *position* is, not when a record with the last offset was seen: commit
+markers have offsets but are no records.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from schemas.codec import Codec
+
+log = logging.getLogger("oms.recovery")
+
+PROGRESS_S = 2.0
+CHUNK_ROWS = 2_000
+
+
+class Recoverable(Protocol):
+    """A table that can be rebuilt from its rows."""
+
+    def restore(self, kind: str, row: dict[str, Any]) -> None:
+        """Takes one live row, in any order."""
+
+    def restored(self) -> None:
+        """Called after the last row."""
+
+
+class Progress:
+    """Rows read so far, of so many; logged every two seconds."""
+
+    def __init__(self, rows_total: int) -> None:
+        self.rows = 0
+        self.rows_total = rows_total
+        self.started_s = time.monotonic()
+        self._said_s = self.started_s
+
+    def add(self, rows: int) -> None:
+        """Counts rows; says where things stand now and then."""
+        self.rows += rows
+        now_s = time.monotonic()
+        if now_s - self._said_s >= PROGRESS_S:
+            self._said_s = now_s
+            rate = self.rows / (now_s - self.started_s)
+            left_s = max(0, self.rows_total - self.rows) / rate
+            log.info(
+                "recovered %d of %d rows, %.0f rows/s, %.0f s left", self.rows, self.rows_total, rate, left_s
+            )
+
+    @property
+    def seconds(self) -> float:
+        """Since the start."""
+        return time.monotonic() - self.started_s
+
+
+async def load(bootstrap: str, tables: Mapping[TopicPartition, Recoverable], codec: Codec) -> Progress:
+    """Rebuilds each table from its changelog partition; yields to the loop between chunks."""
+    live: dict[TopicPartition, dict[bytes, bytes]] = {tp: {} for tp in tables}
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap,
+        isolation_level="read_committed",
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        max_partition_fetch_bytes=4 * 1024 * 1024,
+        fetch_max_wait_ms=50,
+        check_crcs=False,
+    )
+    await consumer.start()
+    try:
+        progress = await _read(consumer, live)
+    finally:
+        await consumer.stop()
+    for tp, table in tables.items():
+        await _restore(table, live.pop(tp), codec)
+    return progress
+
+
+async def _read(consumer: AIOKafkaConsumer, live: dict[TopicPartition, dict[bytes, bytes]]) -> Progress:
+    consumer.assign(list(live))
+    begins = await consumer.beginning_offsets(list(live))
+    ends = await consumer.end_offsets(list(live))
+    for tp, begin in begins.items():
+        consumer.seek(tp, begin)
+    progress = Progress(sum(ends[tp] - begins[tp] for tp in live))
+    unread = {tp for tp in live if ends[tp] > begins[tp]}
+    while unread:
+        chunk = await consumer.getmany(*unread, timeout_ms=200, max_records=20_000)
+        for tp, records in chunk.items():
+            rows = live[tp]
+            for record in records:
+                if record.value is None:
+                    rows.pop(record.key, None)
+                else:
+                    rows[record.key] = record.value
+            progress.add(len(records))
+        for tp in list(unread):
+            if await consumer.position(tp) >= ends[tp]:
+                unread.discard(tp)
+                consumer.pause(tp)
+        await asyncio.sleep(0)
+    return progress
+
+
+async def _restore(table: Recoverable, rows: dict[bytes, bytes], codec: Codec) -> None:
+    decode, restore = codec.decode, table.restore
+    for index, value in enumerate(rows.values()):
+        kind, row = decode(value)
+        restore(kind, row)
+        if index % CHUNK_ROWS == 0:
+            await asyncio.sleep(0)
+    rows.clear()
+    table.restored()

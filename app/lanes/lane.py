@@ -1,0 +1,290 @@
+"""One lane: takes what arrived on partition i of every topic, and commits it in cycles."""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Protocol
+
+from aiokafka import TopicPartition
+
+from agents.batch import Batch
+from app.lanes import metrics
+from app.lanes.decode import Decoder, Raw
+from app.lanes.fatal import die
+from app.lanes.outbox import Outbox
+from app.lanes.producer import LaneProducer
+from app.pipeline import INPUTS, OUTSIDE, STEPS
+from app.settings import Settings
+from schemas.codec import DecodeError
+from schemas.partitioning import lane_of
+from schemas.records import Record
+from tables.reference import Instruments
+
+log = logging.getLogger("oms.lanes")
+
+FORWARDED = ("oms-forwarded", b"1")
+
+
+class Inbox(Protocol):
+    """Where an agent takes its batches; `process` returns when the agent asks for the next one."""
+
+    async def process(self, batch: Batch[Any]) -> None:
+        """Hands a batch over and waits until it is done."""
+
+
+class Delivery(NamedTuple):
+    """Records fetched from one partition: they begin at `start`; the next fetch begins at `end`."""
+
+    topic: str
+    start: int
+    records: list[Raw]
+    end: int
+
+
+# Which step hears a record name of a topic.
+_STEP_OF = {
+    (topic, kind): step.name for step in STEPS for topic, kinds in step.hears.items() for kind in kinds
+}
+_HEARD_IN_ORDER = {step.name: tuple(step.hears) for step in STEPS}
+
+
+class Lane:
+    """State, input and transactions of partition `number`.
+
+    `tables` are those of its steps; `positions` are the offsets, by topic, that the group committed
+    last. Anything unexpected ends the process (`fatal.die`); `stop` finishes the cycle under way.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        settings: Settings,
+        tables: Mapping[str, Any],
+        inboxes: Mapping[str, Inbox],
+        decoder: Decoder,
+        producer: LaneProducer,
+        instruments: Instruments,
+    ) -> None:
+        self.number = number
+        self.tables = tables
+        self.producer = producer
+        self.positions: dict[str, int] = {}
+        self.generation = -1
+        self.waiting_bytes = 0
+        self.on_room: Callable[[], None] = lambda: None
+        self._settings = settings
+        self._inboxes = inboxes
+        self._decoder = decoder
+        self._instruments = instruments
+        self._outbox = Outbox(number, settings, decoder.codec, instruments)
+        self._short = {settings.topic(short): short for short in INPUTS}
+        self._expected: dict[str, int] = {}
+        self._waiting: dict[str, deque[Delivery]] = {short: deque() for short in INPUTS}
+        self._arrived = asyncio.Event()
+        self._stopping = False
+        self._task: asyncio.Task[None] | None = None
+        self._now_us = 0
+
+    # -- input ---------------------------------------------------------------------------------
+
+    @property
+    def open(self) -> bool:
+        """Whether the lane takes deliveries."""
+        return self._task is not None and not self._stopping
+
+    def deliver(self, delivery: Delivery) -> None:
+        """Takes records; they must begin where the last ones ended, else records were lost."""
+        short = self._short[delivery.topic]
+        expected = self._expected[short]
+        if delivery.start != expected:
+            die(f"gap: lane {self.number} of {delivery.topic} is at {expected}, got {delivery.start}")
+        self._expected[short] = delivery.end
+        self._waiting[short].append(delivery)
+        self.waiting_bytes += sum(_size(record) for record in delivery.records)
+        metrics.WAITING_BYTES.labels(self.number).set(self.waiting_bytes)
+        self._arrived.set()
+
+    @property
+    def full(self) -> bool:
+        """Whether enough bytes wait; the lane's partitions are paused until half of them are done."""
+        return self.waiting_bytes >= self._settings.lane_bytes_max
+
+    @property
+    def roomy(self) -> bool:
+        """Whether a paused lane may be resumed."""
+        return self.waiting_bytes < self._settings.lane_bytes_max // 2
+
+    # -- life ----------------------------------------------------------------------------------
+
+    def start(self, generation: int) -> None:
+        """Opens the lane at `positions`, for a generation of the group."""
+        assert self._task is None, f"lane {self.number} was started twice"
+        self.generation = generation
+        self._expected = dict(self.positions)
+        self._stopping = False
+        self._task = asyncio.create_task(self._run(), name=f"lane-{self.number}")
+
+    async def stop(self) -> None:
+        """Finishes the cycle under way; what waits is dropped and will be fetched again."""
+        if self._task is None:
+            return
+        self._stopping = True
+        self._arrived.set()
+        await self._task
+        self._task = None
+        for waiting in self._waiting.values():
+            waiting.clear()
+        self.waiting_bytes = 0
+
+    async def _run(self) -> None:
+        try:
+            while not self._stopping:
+                await self._arrived.wait()
+                self._arrived.clear()
+                if self._stopping:
+                    return
+                started_s = time.monotonic()
+                async with asyncio.timeout(self._settings.cycle_timeout_s):
+                    await self._cycle(self._take())
+                if any(self._waiting.values()):
+                    self._arrived.set()
+                rest_s = self._settings.cycle_floor_ms / 1000 - (time.monotonic() - started_s)
+                if rest_s > 0:
+                    await asyncio.sleep(rest_s)
+        except TimeoutError:
+            die(f"lane {self.number}: a cycle took over {self._settings.cycle_timeout_s} s; is Kafka there?")
+        except BaseException as error:
+            die(f"lane {self.number}: {error!r}", error)
+
+    # -- a cycle -------------------------------------------------------------------------------
+
+    def _take(self) -> dict[str, Delivery]:
+        """What has arrived, per topic and up to `cycle_records_max` records of each."""
+        return {short: self._take_topic(short) for short in INPUTS if self._waiting[short]}
+
+    def _take_topic(self, short: str) -> Delivery:
+        waiting, limit = self._waiting[short], self._settings.cycle_records_max
+        first = waiting.popleft()
+        records, end = list(first.records), first.end
+        while waiting and len(records) < limit:
+            following = waiting.popleft()
+            records += following.records
+            end = following.end
+        if len(records) > limit:
+            cut = records[limit].offset
+            waiting.appendleft(Delivery(first.topic, cut, records[limit:], end))
+            records, end = records[:limit], cut
+        return Delivery(first.topic, first.start, records, end)
+
+    async def _cycle(self, taken: dict[str, Delivery]) -> None:
+        started_s = time.perf_counter()
+        outbox = self._outbox
+        heard = await self._sort(taken)
+        at_us = self._now_us = max(self._now_us, time.time_ns() // 1000)
+        outbox.at_us = at_us
+        passed: list[Record] = []
+        for step in STEPS:
+            records = [record for topic in _HEARD_IN_ORDER[step.name] for record in heard[step.name][topic]]
+            records += passed
+            passed = []
+            if records:
+                batch: Batch[Any] = Batch(self.tables[step.name], records, at_us)
+                await self._inboxes[step.name].process(batch)
+                outbox.add(step, batch.said)
+                passed = batch.passed
+        for step in STEPS:
+            outbox.add_rows(step.name, self.tables[step.name].changed_rows())
+        metrics.WORK_SECONDS.observe(time.perf_counter() - started_s)
+        await self._commit({short: delivery.end for short, delivery in taken.items()})
+        self._done(taken)
+
+    def _done(self, taken: dict[str, Delivery]) -> None:
+        count = 0
+        for short, delivery in taken.items():
+            metrics.RECORDS_IN.labels(short).inc(len(delivery.records))
+            count += len(delivery.records)
+            self.waiting_bytes -= sum(_size(record) for record in delivery.records)
+        metrics.CYCLE_RECORDS.observe(count)
+        metrics.WAITING_BYTES.labels(self.number).set(self.waiting_bytes)
+        self.on_room()
+
+    async def _commit(self, positions: dict[str, int]) -> None:
+        """Outputs, rows and input offsets in one transaction."""
+        started_s = time.perf_counter()
+        producer, settings = self.producer, self._settings
+        await producer.begin_transaction()
+        offsets = {
+            TopicPartition(settings.topic(short), self.number): position
+            for short, position in positions.items()
+        }
+        committing = asyncio.ensure_future(producer.send_offsets_to_transaction(offsets, settings.app_id))
+        futures = await self._outbox.send(producer)
+        await committing
+        # Each one: aiokafka would commit although a batch failed for good.
+        for future in futures:
+            await future
+        await producer.commit_transaction()
+        self.positions.update(positions)
+        metrics.COMMIT_SECONDS.observe(time.perf_counter() - started_s)
+
+    # -- from bytes to records -----------------------------------------------------------------
+
+    async def _sort(self, taken: dict[str, Delivery]) -> dict[str, dict[str, list[Record]]]:
+        """Decoded records by step and topic; what is not for this lane is forwarded or set aside."""
+        heard: dict[str, dict[str, list[Record]]] = {
+            step.name: {topic: [] for topic in step.hears} for step in STEPS
+        }
+        decode = self._decoder.codec.decode
+        for short, delivery in taken.items():
+            outside = short in OUTSIDE
+            for raw in delivery.records:
+                value = raw.value
+                try:
+                    if outside and value is not None and len(value) > self._settings.request_bytes_max:
+                        raise DecodeError(
+                            "DECODE_TOO_LARGE",
+                            f"limit={self._settings.request_bytes_max} got={len(value)} bytes",
+                        )
+                    try:
+                        kind, message = decode(value)
+                    except KeyError:
+                        kind, message = await self._decoder.decode(value)
+                    step = _STEP_OF.get((short, kind))
+                    if step is None:
+                        raise DecodeError("DECODE_WRONG_RECORD", f"{delivery.topic} carries no {kind}")
+                    if outside and self._lane(message) != self.number:
+                        self._forward(short, raw, message)
+                        continue
+                except DecodeError as error:
+                    self._set_aside(raw, error)
+                    continue
+                record = Record(kind, message, raw.offset, raw.timestamp * 1000)
+                heard[step][short].append(record)
+        return heard
+
+    def _lane(self, message: Mapping[str, Any]) -> int:
+        account = message.get("account")
+        if account is not None:
+            return lane_of(account, self._settings.partitions)
+        return self._instruments.lane_of_symbol(message["symbol"], self._settings.partitions)
+
+    def _forward(self, short: str, raw: Raw, message: Mapping[str, Any]) -> None:
+        """To the lane of its key, once: a producer's partitioner is not trusted."""
+        if FORWARDED in raw.headers:
+            lane = self._lane(message)
+            raise DecodeError("LANE_MISROUTED", f"forwarded to {self.number}, belongs to {lane}")
+        key = (message.get("account") or message["symbol"]).encode()
+        self._outbox.put_raw(short, self._lane(message), key, raw.value or b"", [FORWARDED])
+        metrics.FORWARDED.labels(short).inc()
+
+    def _set_aside(self, raw: Raw, error: DecodeError) -> None:
+        self._outbox.dead_letter(raw, error)
+        metrics.DEAD_LETTERS.labels(error.reason).inc()
+        log.warning("dead letter: %s-%d@%d: %s", raw.topic, raw.partition, raw.offset, error)
+
+
+def _size(record: Raw) -> int:
+    # Python objects around a small record weigh more than its bytes.
+    return 200 + (len(record.value) if record.value is not None else 0)
