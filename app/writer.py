@@ -99,13 +99,12 @@ class TopicWriter:
     def lane(self, kind: str, message: Mapping[str, Any]) -> int:
         """Partition of a message: its instrument's lane, else the hash of its account or symbol."""
         field = self._routes[kind].key
-        key = message[field]
+        partitions = self._settings.partitions
         if field == "symbol":
-            if kind == "Instrument" and message["lane"] is not None:
-                return int(message["lane"])
-            if key in self._lanes:
-                return self._lanes[key]
-        return lane_of(key, self._settings.partitions)
+            lane = message["lane"] if kind == "Instrument" else self._lanes.get(message["symbol"])
+            if lane is not None and lane < partitions:
+                return int(lane)
+        return lane_of(message[field], partitions)
 
     async def send(self, kind: str, message: Mapping[str, Any]) -> RecordMetadata:
         """Writes one message and returns its place once Kafka has it; raises KafkaError."""
