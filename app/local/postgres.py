@@ -7,6 +7,7 @@ opens such paths, and no permission of any folder outside is changed.
 
 import os
 import pwd
+import re
 import signal
 import stat
 from collections.abc import Callable
@@ -83,15 +84,11 @@ class LocalPostgres(Part):
         )
 
     async def _waiting(self) -> str:
-        import psycopg
-
-        try:
+        """The database is made at the first start, so `SELECT 1` in `postgres` comes first."""
+        missing = await waiting(self.url_of("postgres"))
+        if not missing:
             await self.create(DATABASE)
-            async with await psycopg.AsyncConnection.connect(self.url, connect_timeout=5) as connection:
-                await connection.execute("SELECT 1")
-        except psycopg.OperationalError as error:
-            return str(error).strip()
-        return ""
+        return missing or await waiting(self.url)
 
     async def create(self, database: str) -> str:
         """Makes a database unless it is there; gives its URL."""
@@ -110,6 +107,18 @@ class LocalPostgres(Part):
         if self._account:
             for path in paths:
                 os.chown(path, self._account.uid, self._account.gid)
+
+
+async def waiting(url: str) -> str:
+    """ "" when the database answers `SELECT 1`, else what the server said."""
+    import psycopg
+
+    try:
+        async with await psycopg.AsyncConnection.connect(url, connect_timeout=5) as connection:
+            await connection.execute("SELECT 1")
+    except psycopg.OperationalError as error:
+        return str(error).strip()
+    return ""
 
 
 def binaries() -> Path:
@@ -134,3 +143,8 @@ def _open_to_others(path: Path) -> bool:
     return all(
         stat.S_IMODE(folder.stat().st_mode) & stat.S_IXOTH for folder in path.parents if folder.exists()
     )
+
+
+def without_password(url: str) -> str:
+    """A URL fit for a log."""
+    return re.sub(r"(//[^:/@]+):[^@/]+@", r"\1:***@", url)

@@ -34,20 +34,22 @@ class LocalRedis(Part):
             "appendonly": "no",
         }
         flags = [word for option, value in options.items() for word in (f"--{option}", value)]
-        return Program(self.name, [server(), *flags], waiting=self._waiting)
+        return Program(self.name, [server(), *flags], waiting=lambda: waiting(self.url))
 
-    async def _waiting(self) -> str:
-        from redis.asyncio import Redis
-        from redis.exceptions import RedisError
 
-        client: Redis = Redis.from_url(self.url)
-        try:
-            await client.ping()
-        except (RedisError, OSError) as error:
-            return str(error)
-        finally:
-            await client.aclose()
-        return ""
+async def waiting(url: str) -> str:
+    """ "" when the server answers PING, else what it said."""
+    from redis.asyncio import Redis
+    from redis.exceptions import RedisError
+
+    client: Redis = Redis.from_url(url, socket_timeout=5)
+    try:
+        await client.ping()
+    except (RedisError, OSError) as error:
+        return str(error)
+    finally:
+        await client.aclose()
+    return ""
 
 
 def server() -> str:
