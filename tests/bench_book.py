@@ -1,0 +1,238 @@
+"""How fast the book is, alone and with all that matching says, and what a resting order weighs.
+
+`python -m tests.bench_book`. The mix is 60 % orders that rest, 30 % cancels of resting orders, 10 %
+orders that trade, on about 1,000 resting orders; the same commands in every run, made beforehand from a
+seed. One operation is one command, whatever it trades. Runs of all figures take turns, so that a slow
+moment of the machine hits them alike; garbage is collected as Python does by itself.
+"""
+
+import gc
+import random
+import tracemalloc
+from collections.abc import Callable
+from statistics import median
+from time import perf_counter_ns
+from typing import Any, NamedTuple
+
+from schemas.codec import Codec
+from schemas.ids import order_id
+from schemas.numbers import ONE
+from schemas.records import Record
+from tables.book import Book, Entry
+from tables.matching import Matching
+from tables.reference import Instruments
+
+RUNS = 7
+RESTING = 1_000
+COMMANDS = 100_000
+CYCLE = 500
+SYMBOL = "AAPL"
+TICK_E8 = ONE // 100
+MID_E8 = 100 * ONE
+
+
+class Command(NamedTuple):
+    """A cancel (side empty) or an order."""
+
+    name: str
+    side: str = ""
+    price_e8: int = 0
+    quantity_e8: int = 0
+
+
+class Flow:
+    """Makes commands that suit the book they lead to, with about as many orders coming as going."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)
+        self.book: Book[Entry] = Book()
+        self.names: list[str] = []
+        self.number = 0
+
+    def passive(self) -> Command:
+        """An order that rests: most near the middle, some up to a hundred ticks away."""
+        away = 1 + min(int(self.random.expovariate(1 / 12)), 99)
+        return self._order(-away * TICK_E8, self.random.randint(1, 20))
+
+    def aggressive(self) -> Command:
+        """An order that trades with some orders, with more of them when there are many."""
+        many = len(self.book.entries) > RESTING
+        return self._order(100 * TICK_E8, self.random.randint(1, 20) * (5 if many else 2))
+
+    def cancel(self) -> Command:
+        """A cancel of any resting order."""
+        while True:
+            at = self.random.randrange(len(self.names))
+            self.names[at], self.names[-1] = self.names[-1], self.names[at]
+            name = self.names.pop()
+            if name in self.book.entries:
+                return self._applied(Command(name))
+
+    def mixed(self) -> Command:
+        """The next command of the mix."""
+        chance = self.random.random()
+        if chance < 0.6:
+            return self.passive()
+        return self.cancel() if chance < 0.9 else self.aggressive()
+
+    def _order(self, towards_e8: int, lots: int) -> Command:
+        self.number += 1
+        name = order_id("ACC-000001", f"order-{self.number}", 0)
+        side, sign = self.random.choice((("buy", 1), ("sell", -1)))
+        self.names.append(name)
+        return self._applied(Command(name, side, MID_E8 + sign * towards_e8, lots * ONE))
+
+    def _applied(self, command: Command) -> Command:
+        run_bare(self.book, [command])
+        return command
+
+
+def run_bare(book: Book[Entry], commands: list[Command]) -> None:
+    """The book alone: takes, rests and removes."""
+    entries, take, add, remove = book.entries, book.take, book.add, book.remove
+    arrival = 0
+    for name, side, price_e8, quantity_e8 in commands:
+        if not side:
+            remove(entries[name])
+            continue
+        for _, filled_e8 in take(side, price_e8, quantity_e8):
+            quantity_e8 -= filled_e8
+        if quantity_e8:
+            arrival += 1
+            add(Entry(name, side, price_e8, quantity_e8, arrival))
+
+
+def run_matching(matching: Matching, records: list[Record]) -> None:
+    """All that a lane has matching do, in cycles; what was said is dropped."""
+    apply = matching.apply
+    for start in range(0, len(records), CYCLE):
+        for record in records[start : start + CYCLE]:
+            apply(record, start)
+        matching.end_cycle(start)
+        matching.changed_rows()
+
+
+def records_of(commands: list[Command]) -> list[Record]:
+    """The cleared records of commands, each with words of its own as a lane would decode them."""
+    codec = Codec({"ClearedOrder": 1, "ClearedCancel": 2})
+    pairs = (cleared(number, command) for number, command in enumerate(commands))
+    return [Record(*codec.decode(codec.encode(*pair)), number, 0) for number, pair in enumerate(pairs)]
+
+
+def cleared(number: int, command: Command) -> tuple[str, dict[str, Any]]:
+    """Record name and message of a command of one of a hundred accounts."""
+    account = f"ACC-{number % 100:06d}"
+    message: dict[str, Any] = {
+        "account": account,
+        "client_order_id": f"order-{number}",
+        "order_id": command.name,
+        "symbol": SYMBOL,
+        "request_offset": number,
+    }
+    if not command.side:
+        return "ClearedCancel", message | {"request_id": "", "reason": "NONE"}
+    return "ClearedOrder", message | {
+        "side": command.side,
+        "order_type": "limit",
+        "quantity": command.quantity_e8,
+        "limit_price": command.price_e8,
+        "time_in_force": "gtc",
+        "entered_us": 0,
+        "entered_by": account,
+        "door": "kafka",
+    }
+
+
+def one_sided(side: str, number: int, levels: int) -> list[Command]:
+    """Orders of one side: buys spread over price levels, sells that each trade with one such buy."""
+    spread_e8 = TICK_E8 if side == "buy" else 0
+    return [
+        Command(order_id("ACC-000001", f"{side}-{n}", 0), side, MID_E8 + n % levels * spread_e8, ONE)
+        for n in range(number)
+    ]
+
+
+def matching_with(records: list[Record]) -> Matching:
+    """A Matching that has taken the records."""
+    matching = Matching(0, Instruments())
+    run_matching(matching, records)
+    return matching
+
+
+class Figure(NamedTuple):
+    """What to set up (not timed) and what to time, for so many operations."""
+
+    name: str
+    operations: int
+    prepare: Callable[[], Any]
+    timed: Callable[[Any], None]
+
+
+def figures() -> list[Figure]:
+    """Every figure of time, on commands made once."""
+    flow = Flow(seed=1)
+    filling = [flow.passive() for _ in range(RESTING)]
+    mix = [flow.mixed() for _ in range(COMMANDS)]
+    filling_records, mix_records = records_of(filling), records_of(mix)
+    buys, sells = (records_of(one_sided(side, 20_000, 1_000)) for side in ("buy", "sell"))
+
+    def bare() -> Book[Entry]:
+        book: Book[Entry] = Book()
+        run_bare(book, filling)
+        return book
+
+    def matching() -> Matching:
+        return matching_with(filling_records)
+
+    def step(name: str, prepare: Callable[[], Matching], records: list[Record]) -> Figure:
+        return Figure(name, len(records), prepare, lambda table: run_matching(table, records))
+
+    return [
+        Figure("book alone, mix", COMMANDS, bare, lambda book: run_bare(book, mix)),
+        step("matching, mix", matching, mix_records),
+        step("matching, an order that rests", lambda: matching_with([]), buys),
+        step("matching, an order that trades once", lambda: matching_with(buys), sells),
+    ]
+
+
+def time_ns(figure: Figure) -> float:
+    """Nanoseconds per operation of one run."""
+    subject = figure.prepare()
+    gc.collect()
+    began = perf_counter_ns()
+    figure.timed(subject)
+    return (perf_counter_ns() - began) / figure.operations
+
+
+def bytes_per_resting_order(number: int, levels: int) -> float:
+    """Memory of a resting order, its share of levels and indices included, once its record is gone."""
+    commands = one_sided("buy", number, levels)
+    matching_with(records_of(commands[:10]))
+    gc.collect()
+    tracemalloc.start()
+    matching = matching_with(records_of(commands))
+    gc.collect()
+    grown, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(matching.resting(SYMBOL)) == number
+    return grown / number
+
+
+def main() -> None:
+    """Prints every figure: median of the runs, and from which to which they went."""
+    all_figures = figures()
+    runs: dict[str, list[float]] = {figure.name: [] for figure in all_figures}
+    for _ in range(RUNS):
+        for figure in all_figures:
+            runs[figure.name].append(time_ns(figure))
+    for name, times in runs.items():
+        middle = median(times)
+        spread = f"{min(times):,.0f} to {max(times):,.0f}"
+        print(f"{name:<38} {1e9 / middle:>12,.0f} op/s {middle:>8,.0f} ns/op  ({spread})")
+    for number, levels in ((20_000, 1_000), (20_000, 20_000)):
+        weight = bytes_per_resting_order(number, levels)
+        print(f"{f'a resting order, {number // levels} to a level':<38} {weight:>12,.0f} bytes")
+
+
+if __name__ == "__main__":
+    main()
