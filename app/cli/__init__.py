@@ -3,6 +3,7 @@
 import typer
 
 from app.cli import local
+from app.cli.gateway import gateway
 from app.cli.registry import registry
 from app.cli.worker import worker
 
@@ -17,6 +18,7 @@ cli.command()(registry)
 local.register(cli)
 
 cli.command()(worker)
+cli.command()(gateway)
 
 
 def main() -> None:

@@ -1,0 +1,202 @@
+"""From a body to a request in Kafka to what the pipeline said of it, for every door of the gateway.
+
+Rule: 202 means that Kafka has the request; with a wait, 201 or 200 mean that what was waited for is
+reached, and 202 that the time was over first. A refusal of the pipeline is a Problem 422 with its reason.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, NamedTuple, TypedDict, cast
+from uuid import uuid4
+
+from aiokafka.structs import RecordMetadata
+
+from app.gateway import metrics
+from app.gateway.answers import Message, Wait
+from app.gateway.auth import Caller
+from app.gateway.parts import Parts
+from app.gateway.problems import Problem
+from app.gateway.resources import order_just_entered, order_of_event, shown
+from app.gateway.shapes import OrderBody, ReplaceBody
+from schemas.ids import order_id
+from schemas.messages import CancelOrder, Door, MassCancel, NewOrder, ReplaceOrder, Side
+
+_REFUSED_EVENTS = frozenset({"rejected", "cancel_rejected", "replace_rejected"})
+
+
+class Waiting(NamedTuple):
+    """What to wait for after Kafka has the request, and how long."""
+
+    until: Literal["accepted", "terminal"]
+    timeout_s: float
+
+
+class Outcome(NamedTuple):
+    """Body and HTTP status of an answer."""
+
+    body: dict[str, Any]
+    status: int
+
+
+class Stamp(TypedDict):
+    """When a request was entered, by whom, by which door."""
+
+    entered_us: int
+    entered_by: str
+    door: Door
+
+
+class Entry(NamedTuple):
+    """Who enters a request, and by which door."""
+
+    caller: Caller
+    door: Door
+
+    def fields(self) -> Stamp:
+        """The fields that every request and control has."""
+        return {"entered_us": time.time_ns() // 1000, "entered_by": self.caller.name, "door": self.door}
+
+
+def _nothing() -> None:
+    return
+
+
+async def ask(
+    parts: Parts,
+    kind: str,
+    message: Mapping[str, Any],
+    waiting: Waiting | None,
+    confirmed: Callable[[], None] = _nothing,
+    **lookup: Any,
+) -> Wait | None:
+    """Sends a request, calls `confirmed` once Kafka has it, and waits if it is to. Raises Problem."""
+    if waiting is None:
+        await send(parts, kind, message, **lookup)
+        confirmed()
+        return None
+    with parts.answers.wait(kind, message, waiting.until == "terminal") as wait:
+        place = await send(parts, kind, message, **lookup)
+        confirmed()
+        began = time.monotonic()
+        await parts.answers.reached(wait, place.offset, waiting.timeout_s)
+        metrics.WAIT_SECONDS.labels(waiting.until, wait.over).observe(time.monotonic() - began)
+        return wait
+
+
+async def send(parts: Parts, kind: str, message: Mapping[str, Any], **lookup: Any) -> RecordMetadata:
+    """Sends a message and counts what became of it; its place in the log. Raises Problem."""
+    door = message.get("door", "rest")
+    try:
+        place = await parts.link.send(kind, message, **lookup)
+    except Problem as problem:
+        outcome = "unknown" if problem.code == "OUTCOME_UNKNOWN" else "not_ready"
+        metrics.REQUESTS_SENT.labels(kind, door, outcome).inc()
+        raise
+    metrics.REQUESTS_SENT.labels(kind, door, "confirmed").inc()
+    return place
+
+
+async def enter_order(parts: Parts, entry: Entry, body: OrderBody, waiting: Waiting | None) -> Outcome:
+    """Enters an order. Raises Problem."""
+    entry.caller.need(body.account)
+    fields = body.model_dump() | {"client_order_id": body.client_order_id or uuid4().hex}
+    message = cast(NewOrder, fields | entry.fields())
+    named = order_id(message["account"], message["client_order_id"], message["entered_us"])
+    order = order_just_entered(message, named)
+    wait = await ask(
+        parts,
+        "NewOrder",
+        message,
+        waiting,
+        lambda: parts.recent.put(order),
+        lookup=f"/api/v1/orders/{named}",
+        order_id=named,
+        client_order_id=message["client_order_id"],
+    )
+    created = wait is not None and wait.answer is not None and wait.answer["event"] == "accepted"
+    return _order_outcome(parts, wait, order, 201 if created else 200)
+
+
+def _order_outcome(parts: Parts, wait: Wait | None, order: dict[str, Any], done: int) -> Outcome:
+    """The order as far as it is known; raises Problem when the pipeline refused the request."""
+    if wait is None or wait.latest is None or wait.answer is None:
+        return Outcome(order, 202)
+    order = order_of_event(wait.latest)
+    # A duplicate's rejection speaks of the duplicate, not of the order that has the id.
+    if order["version"] and wait.answer["reason"] != "ACCOUNTS_DUPLICATE_ORDER":
+        parts.recent.put(order)
+    if wait.answer["event"] in _REFUSED_EVENTS:
+        raise _refusal(wait.answer, order=order)
+    return Outcome(order, done if wait.over else 202)
+
+
+def _refusal(answer: Message, **members: Any) -> Problem:
+    return Problem(answer["reason"], answer["text"], **members)
+
+
+async def cancel_order(parts: Parts, entry: Entry, order: dict[str, Any], waiting: Waiting | None) -> Outcome:
+    """Cancels what is left of an order. Raises Problem."""
+    entry.caller.need(order["account"])
+    message = CancelOrder(
+        account=order["account"],
+        order=order["client_order_id"],
+        client_order_id=uuid4().hex,
+        symbol=order["symbol"],
+        **entry.fields(),
+    )
+    wait = await ask(parts, "CancelOrder", message, waiting, lookup=_link(order))
+    return _order_outcome(parts, wait, order | {"request_id": message["client_order_id"]}, 200)
+
+
+async def replace_order(
+    parts: Parts, entry: Entry, order: dict[str, Any], body: ReplaceBody, waiting: Waiting | None
+) -> Outcome:
+    """Changes quantity, price or client_order_id of an order. Raises Problem."""
+    entry.caller.need(order["account"])
+    message = ReplaceOrder(
+        account=order["account"],
+        order=order["client_order_id"],
+        client_order_id=body.client_order_id or "",
+        symbol=order["symbol"],
+        quantity=body.quantity,
+        limit_price=body.limit_price,
+        **entry.fields(),
+    )
+    wait = await ask(parts, "ReplaceOrder", message, waiting, lookup=_link(order))
+    return _order_outcome(parts, wait, order | {"request_id": message["client_order_id"]}, 200)
+
+
+def _link(order: Mapping[str, Any]) -> str:
+    """Where an order is looked up: by its id, or by the client's where only that is known."""
+    if order.get("order_id"):
+        return f"/api/v1/orders/{order['order_id']}"
+    return f"/api/v1/orders/by-client-id/{order['account']}/{order['client_order_id']}"
+
+
+async def cancel_many(
+    parts: Parts, entry: Entry, account: str, symbol: str, side: Side, waiting: Waiting | None
+) -> Outcome:
+    """Cancels all live orders of an account, or those of a symbol or side. Raises Problem."""
+    entry.caller.need(account)
+    message = MassCancel(
+        account=account, client_order_id=uuid4().hex, symbol=symbol, side=side, **entry.fields()
+    )
+    lookup = f"/api/v1/orders?account={account}"
+    wait = await ask(parts, "MassCancel", message, waiting, lookup=lookup)
+    request = {"account": account, "symbol": symbol, "side": side, "request_id": message["client_order_id"]}
+    if wait is None or wait.answer is None:
+        return Outcome(request, 202)
+    if wait.answer["outcome"] == "rejected":
+        raise _refusal(wait.answer)
+    return Outcome(shown("MassCancelReport", wait.answer), 200)
+
+
+async def control(parts: Parts, kind: str, message: Mapping[str, Any], timeout_s: float) -> Outcome:
+    """Sends a control and waits for its report. Raises Problem."""
+    wait = await ask(parts, kind, message, Waiting("accepted", timeout_s), control_id=message["control_id"])
+    if wait is None or wait.answer is None:
+        unknown = {"control": kind, "control_id": message["control_id"], "outcome": "unknown"}
+        return Outcome(unknown, 202)
+    if wait.answer["outcome"] == "rejected":
+        raise _refusal(wait.answer, report=shown("ControlReport", wait.answer))
+    return Outcome(shown("ControlReport", wait.answer), 200)
