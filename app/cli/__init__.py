@@ -2,7 +2,7 @@
 
 import typer
 
-from app.cli import local
+from app.cli import local, market, submit, watch
 from app.cli.gateway import gateway
 from app.cli.registry import registry
 from app.cli.worker import worker
@@ -16,6 +16,9 @@ cli = typer.Typer(
 
 cli.command()(registry)
 local.register(cli)
+
+for part in (market, submit, watch):
+    part.register(cli)
 
 cli.command()(worker)
 cli.command()(gateway)

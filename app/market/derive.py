@@ -7,9 +7,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from app.files import BadLine, RowFile
+from app.lookup import read_instruments
 from app.market.replay import ticks
-from schemas.messages import Instrument, TickStep
+from app.settings import Settings
+from app.writer import TopicWriter
+from schemas.messages import Instrument, SetPriceBand, TickStep
 from schemas.numbers import ONE
+from schemas.records import Said
 
 _CURRENCIES = ("USDT", "USDC", "USD", "EUR", "GBP", "JPY", "AUD", "NZD", "SGD", "CHF", "CAD", "BTC", "ETH")
 
@@ -70,3 +74,35 @@ def instruments_of_quotes(paths: Iterable[Path], renamed: dict[str, str], prefix
 
 def _ignore(_: BadLine) -> None:
     """The replay itself reports bad lines; here they are only passed over."""
+
+
+async def create_missing(settings: Settings, instruments: Iterable[Instrument]) -> list[str]:
+    """Writes the instruments whose symbols are new; returns those. Raises KafkaError, RegistryError."""
+    known = await read_instruments(settings)
+    missing = [instrument for instrument in instruments if instrument["symbol"] not in known]
+    if missing:
+        async with TopicWriter(settings) as writer:
+            await writer.send_many([("Instrument", instrument) for instrument in missing])
+    return [instrument["symbol"] for instrument in missing]
+
+
+def open_band(symbol: str) -> Said:
+    """A control that lifts the price band and the age of quotes of a symbol."""
+    return _band(symbol, "open-band", 0)
+
+
+def own_band(symbol: str) -> Said:
+    """A control that keeps the instrument's own band: its report says that a worker knows the symbol."""
+    return _band(symbol, "own-band", -1)
+
+
+def _band(symbol: str, control_id: str, width: int) -> Said:
+    return "SetPriceBand", SetPriceBand(
+        symbol=symbol,
+        control_id=f"replay-{control_id}",
+        band_bps=width,
+        max_quote_age_ms=width,
+        entered_us=0,
+        entered_by="replay",
+        door="replay",
+    )

@@ -9,17 +9,15 @@ is entered at one tick, the nearest price there is, and counted in `at_one_tick`
 
 import asyncio
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, cast
 
 from app.files import BadLine, FileError, Row, RowFile, parse_time_us
-from app.market.derive import Grain, instrument
+from app.market.derive import Grain, create_missing, instrument, open_band
 from app.market.seed import Funding, open_account
 from app.settings import Settings
-from app.writer import Stream, TopicWriter
+from app.submit.controls import apply_controls
 from schemas.messages import CancelOrder, Instrument, NewOrder, Side
 from schemas.numbers import parse_e8
 from schemas.records import Said
@@ -170,36 +168,22 @@ def _priority(values: dict[str, str]) -> tuple[str, int, int]:
     return values["side"], -price_e8 if values["side"] == "buy" else price_e8, int(values["queue_pos"])
 
 
-@dataclass
-class FlowSent:
-    """What was sent of an order flow."""
+async def open_for(settings: Settings, flow: OrderFlow, timeout_s: float) -> None:
+    """Adds the flow's instruments, opens its accounts, lifts its symbols' bands; then workers know them.
 
-    requests: Counter[str] = field(default_factory=Counter)
-    seconds: float = 0.0
-
-
-async def replay_orders(
-    settings: Settings, flow: OrderFlow, *, speed: float, progress: Callable[[int], None]
-) -> FlowSent:
-    """Submits the snapshot at once, then the events at their recorded pace times `speed` (0: at once).
-
-    Raises KafkaError, RegistryError.
+    Raises ControlsError, KafkaError, RegistryError.
     """
-    sent = FlowSent()
-    started = time.monotonic()
-    async with TopicWriter(settings) as writer:
-        stream = Stream(writer)
-        async for chunk in _paced(flow.steps, speed):
-            await stream.post(chunk)
-            sent.requests.update(kind for kind, _ in chunk)
-            progress(sent.requests.total())
-        await stream.finish()
-    sent.seconds = time.monotonic() - started
-    return sent
+    instruments = flow.instruments()
+    await create_missing(settings, instruments)
+    bands = [open_band(market["symbol"]) for market in instruments]
+    await apply_controls(settings, [*flow.controls(), *bands], timeout_s)
 
 
-async def _paced(steps: Iterable[Step], speed: float) -> AsyncIterator[list[Said]]:
-    """Requests in their order, in chunks of those that are due within the same few milliseconds."""
+async def paced(steps: Iterable[Step], speed: float) -> AsyncIterator[list[Said]]:
+    """Requests in their order, in chunks of those that are due within the same few milliseconds.
+
+    The snapshot comes at once, then the events at their recorded pace times `speed` (0: at once).
+    """
     chunk: list[Said] = []
     first_us = started = 0.0
     for step in steps:

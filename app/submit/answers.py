@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple, Self
 
+from app.latest import FINISHED, changes_order
 from app.reader import Read, TopicReader
 from app.settings import Settings
 from app.writer import Place
@@ -25,7 +26,6 @@ _ORDER_ANSWERS = {
     "ReplaceOrder": frozenset({"replaced", "replace_rejected"}),
 }
 _REQUESTS = frozenset({*_ORDER_ANSWERS, "MassCancel"})
-TERMINAL = frozenset({"filled", "canceled", "rejected", "expired"})
 
 
 class Name(NamedTuple):
@@ -114,7 +114,7 @@ class Answers:
         message = read.message
         if not message or _owner(message) not in self._owners:
             return
-        if self._terminal and message.get("status") in TERMINAL:
+        if self._terminal and read.kind == "OrderEvent" and _is_over(message):
             self._finished.add(message["order_id"])
             self._live.discard(message["order_id"])
         name = self._request_of(read)
@@ -141,8 +141,8 @@ class Answers:
         self.outcomes[outcome] += 1
         if message["reason"] != "NONE" and outcome.endswith("rejected"):
             self.reasons[message["reason"]] += 1
-        if self._terminal and kind == "NewOrder" and message["order_id"] not in self._finished:
-            self._live.add(message["order_id"])
+        if self._terminal and kind == "NewOrder" and message["status"] not in FINISHED:
+            self._live.update({message["order_id"]} - self._finished)
         if self._heard is not None:
             self._heard(read)
 
@@ -150,6 +150,11 @@ class Answers:
 def _owner(message: Mapping[str, Any]) -> str:
     """Account of a request, event or report; its symbol where it has none."""
     return str(message.get("account") or message["symbol"])
+
+
+def _is_over(event: Mapping[str, Any]) -> bool:
+    """Whether the order of an event is at its end with it."""
+    return changes_order(event) and event["status"] in FINISHED
 
 
 def _answers(kind: str, read: Read) -> bool:

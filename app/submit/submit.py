@@ -1,11 +1,12 @@
-"""Submits the orders of a file through Kafka, in their order, and counts what became of them."""
+"""Submits requests through Kafka, in their order, and counts what became of them."""
 
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Literal
 
 from app.files import BadLine, RowFile
@@ -13,7 +14,7 @@ from app.reader import Read
 from app.settings import Settings
 from app.submit.answers import Answers
 from app.submit.lines import message_of
-from app.writer import Place, Stream, TopicWriter
+from app.writer import Stream, TopicWriter
 from schemas.records import Said
 
 Wait = Literal["none", "accepted", "terminal"]
@@ -71,15 +72,14 @@ def messages_of(file: RowFile, defaults: Mapping[str, str], report: Report) -> I
 
 async def submit(
     settings: Settings,
-    messages: Iterable[Said],
+    chunks: AsyncIterator[Sequence[Said]],
     *,
     wait: Wait = "none",
-    rate: float = 0.0,
     timeout_s: float = 30.0,
     progress: Callable[[int], None] = lambda sent: None,
     heard: Callable[[Read], None] | None = None,
 ) -> Summary:
-    """Sends messages in order, at most `rate` a second (0: as fast as possible), then waits for answers.
+    """Sends chunks of messages in order as they come, then waits for answers.
 
     `timeout_s` runs from the last send. `heard` is told every answer. Raises KafkaError, RegistryError:
     then the outcome of what was not confirmed is unknown, and sending the same again is safe.
@@ -91,7 +91,7 @@ async def submit(
         if wait != "none":
             answers = Answers(settings, terminal=wait == "terminal", heard=heard)
             await stack.enter_async_context(answers)
-        await _send(writer, messages, answers, rate, summary, progress)
+        await _send(writer, chunks, answers, summary, progress)
         if answers is not None:
             await answers.settled(timeout_s)
             summary.outcomes, summary.reasons = answers.outcomes, answers.reasons
@@ -101,21 +101,14 @@ async def submit(
 
 async def _send(
     writer: TopicWriter,
-    messages: Iterable[Said],
+    chunks: AsyncIterator[Sequence[Said]],
     answers: Answers | None,
-    rate: float,
     summary: Summary,
     progress: Callable[[int], None],
 ) -> None:
-    def confirmed(said: Iterable[Said], places: list[Place]) -> None:
-        if answers is not None:
-            answers.sent(list(said), places)
-
-    stream = Stream(writer, confirmed)
+    stream = Stream(writer, answers.sent if answers is not None else None)
     started = time.monotonic()
-    for chunk in _chunks(messages, _CHUNK if not rate else max(1, min(_CHUNK, int(rate * _TICK_S)))):
-        if rate:
-            await asyncio.sleep(max(0.0, summary.sent / rate - (time.monotonic() - started)))
+    async for chunk in chunks:
         if answers is not None:
             answers.expect(chunk)
         await stream.post(chunk)
@@ -126,12 +119,13 @@ async def _send(
     summary.seconds = time.monotonic() - started
 
 
-def _chunks(messages: Iterable[Said], size: int) -> Iterator[list[Said]]:
-    chunk: list[Said] = []
-    for message in messages:
-        chunk.append(message)
-        if len(chunk) >= size:
-            yield chunk
-            chunk = []
-    if chunk:
+async def chunked(messages: Iterable[Said], rate: float = 0.0) -> AsyncIterator[list[Said]]:
+    """Messages in chunks, at most `rate` messages a second (0: as fast as they are taken)."""
+    size = max(1, min(_CHUNK, int(rate * _TICK_S))) if rate else _CHUNK
+    source = iter(messages)
+    started, sent = time.monotonic(), 0
+    while chunk := list(islice(source, size)):
+        if rate:
+            await asyncio.sleep(max(0.0, sent / rate - (time.monotonic() - started)))
         yield chunk
+        sent += len(chunk)
