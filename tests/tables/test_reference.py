@@ -7,29 +7,7 @@ import pytest
 from schemas.numbers import parse_e8
 from schemas.partitioning import lane_of
 from tables.reference import Instruments, ReferencePrices
-
-
-def instrument(symbol: str = "AAPL", **changes: Any) -> dict[str, Any]:
-    """An Instrument message; decimals as strings, ticks as pairs of strings."""
-    fields: dict[str, Any] = {
-        "symbol": symbol,
-        "name": "",
-        "asset_class": "equity",
-        "currency": "USD",
-        "ticks": [("0", "0.01")],
-        "lot_size": "1",
-        "multiplier": "1",
-        "sector": "",
-        "status": "active",
-        "lane": None,
-        "band_bps": 1000,
-        "max_quote_age_ms": 10_000,
-        "at_us": 0,
-    } | changes
-    fields["ticks"] = [
-        {"from_price": parse_e8(start), "tick_size": parse_e8(size)} for start, size in fields["ticks"]
-    ]
-    return fields | {name: parse_e8(fields[name]) for name in ("lot_size", "multiplier")}
+from tests.tables.words import instrument
 
 
 def test_an_instrument_is_found_by_its_symbol() -> None:

@@ -1,0 +1,139 @@
+"""What an execution does to its order and to what the account has.
+
+After each execution an order holds exactly what its open quantity needs, and nothing once finished.
+Buyer and seller of a trade move the same amounts. Executions of an order come in the order in which
+they happened; one that does not fit what was reserved is a fault of the system, not of a client.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from schemas.messages import OrderEventType, OrderStatus
+from schemas.numbers import notional_e8
+from schemas.records import Said
+from tables.account_orders import AccountOrder
+from tables.changes import Changes
+from tables.holdings import Ledger
+from tables.order_memory import OrderMemory
+from tables.reference import Instrument, Instruments
+
+Message = Mapping[str, Any]
+
+_ENDS: dict[str, OrderStatus] = {"canceled": "canceled", "expired": "expired", "rejected": "rejected"}
+
+
+class Settlement:
+    """Applies executions to the orders and assets of a ledger."""
+
+    def __init__(
+        self, ledger: Ledger, orders: OrderMemory, instruments: Instruments, changes: Changes
+    ) -> None:
+        self._ledger = ledger
+        self._orders = orders
+        self._instruments = instruments
+        self._changes = changes
+
+    def apply(self, execution: Message, at_us: int) -> list[Said]:
+        """Settles one Execution; says the answer to a request, where it is one.
+
+        Raises AssertionError for an execution that does not fit what the account knows.
+        """
+        account = self._ledger.accounts.get(execution["account"])
+        client_order_id = execution["client_order_id"]
+        order = account and (account.live.get(client_order_id) or account.finished.get(client_order_id))
+        if not order:
+            raise _unfit(execution, None)
+        execution_type = execution["execution_type"]
+        if execution_type == "status_unknown":
+            return [_final_status(order, execution, at_us)]
+        if execution_type == "replace_rejected" and order.finished_us:
+            return []
+        instrument = self._instruments.get(order.symbol)
+        if order.finished_us or instrument is None:
+            raise _unfit(execution, order)
+        if execution_type == "fill":
+            self._fill(order, execution, instrument, at_us)
+        else:
+            self._settle_other(order, execution, instrument, at_us)
+        return []
+
+    def _fill(self, order: AccountOrder, execution: Message, instrument: Instrument, at_us: int) -> None:
+        """Takes what a fill costs from one asset of the account and adds what it brings to the other."""
+        quantity_e8, price_e8 = execution["last_quantity"], execution["last_price"]
+        leaves_e8 = order.quantity_e8 - order.cum_quantity_e8 - quantity_e8
+        buys = order.side == "buy"
+        worse = price_e8 > order.limit_price_e8 if buys else price_e8 < order.limit_price_e8
+        stale = execution["version"] <= order.version
+        if quantity_e8 <= 0 or worse or stale or leaves_e8 < 0 or leaves_e8 != execution["leaves_quantity"]:
+            raise _unfit(execution, order)
+        order.cum_quantity_e8 += quantity_e8
+        order.sum_e16 += quantity_e8 * price_e8
+        order.version = execution["version"]
+        cost_e8 = notional_e8(price_e8, quantity_e8, instrument.multiplier_e8)
+        ledger, account = self._ledger, order.account
+        cash = ledger.asset(account, "cash", instrument.currency)
+        holding = ledger.asset(account, "holding", order.symbol)
+        ledger.move(cash, -cost_e8 if buys else cost_e8)
+        ledger.move(holding, quantity_e8 if buys else -quantity_e8)
+        if leaves_e8:
+            order.status = "partially_filled"
+            self._changes.touch(order)
+        else:
+            self._orders.finish(order, "filled", "NONE", at_us)
+        self._free(order, execution, instrument)
+
+    def _settle_other(
+        self, order: AccountOrder, execution: Message, instrument: Instrument, at_us: int
+    ) -> None:
+        """Takes an execution that is no fill of a live order, and frees what is needed no longer."""
+        execution_type, reason = execution["execution_type"], execution["reason"]
+        if execution_type in _ENDS:
+            order.version = execution["version"]
+            self._orders.finish(order, _ENDS[execution_type], reason, at_us)
+        elif order.replacing_e8 is None:
+            raise _unfit(execution, order)
+        elif execution_type == "replaced":
+            self._replaced(order, execution, at_us)
+        elif execution_type == "replace_rejected":
+            order.replacing_e8 = None
+        else:
+            raise _unfit(execution, order)
+        self._changes.touch(order)
+        self._free(order, execution, instrument)
+
+    def _free(self, order: AccountOrder, execution: Message, instrument: Instrument) -> None:
+        """Has an order hold what it needs now, which is never more than it held."""
+        needed_e8 = 0
+        if not order.finished_us:
+            needed_e8 = order.need_e8(instrument.multiplier_e8) + (order.replacing_e8 or 0)
+        if needed_e8 > order.reserved_e8:
+            raise _unfit(execution, order)
+        held = self._ledger.held_by(order, instrument.currency)
+        self._ledger.reserve(held, needed_e8 - order.reserved_e8)
+        order.reserved_e8 = needed_e8
+
+    def _replaced(self, order: AccountOrder, execution: Message, at_us: int) -> None:
+        """Takes the terms that an order has now; with nothing left it is filled."""
+        order.quantity_e8, order.limit_price_e8 = execution["quantity"], execution["limit_price"]
+        order.version = execution["version"]
+        order.replacing_e8 = None
+        leaves_e8 = order.quantity_e8 - order.cum_quantity_e8
+        if leaves_e8 < 0 or leaves_e8 != execution["leaves_quantity"]:
+            raise _unfit(execution, order)
+        if execution["request_id"]:
+            self._orders.renamed(order, execution["request_id"], at_us)
+        if not leaves_e8:
+            self._orders.finish(order, "filled", "NONE", at_us)
+
+
+def _final_status(order: AccountOrder, execution: Message, at_us: int) -> Said:
+    """The answer to a NewOrder that was repeated while its order ended."""
+    if not order.finished_us:
+        raise _unfit(execution, order)
+    event: OrderEventType = "rejected" if order.status == "rejected" else "order_status"
+    return order.event(event, execution["request_offset"], at_us, order.reason)
+
+
+def _unfit(execution: Message, order: AccountOrder | None) -> AssertionError:
+    known = "no such order" if order is None else order.row().row
+    return AssertionError(f"execution {dict(execution)} does not fit its order: {known}")
