@@ -1,10 +1,10 @@
 """The latest state of an order from its events: which events change it, and which of two states is later.
 
-Rules. A refused cancel or replace and a repeated status say nothing new. Version 0 names no order. A
-duplicate's refusal carries the order_id of the order that it duplicates, but is not about that order.
-A rejected request may be sent again, corrected, under its old id and thus its old order_id: then two
-orders begin at version 1 and the one that was not rejected is the order. Events of one order may come
-from two lanes, so the later state is told by rank, never by arrival.
+Rules. A refused cancel or replace and a repeated status say nothing new. Version 0 names no order, and a
+duplicate's refusal is not about the order that it duplicates, whatever order_id it carries. Should two
+orders of one order_id begin at version 1, for the first was rejected and forgotten, the one that was not
+rejected is the order. Events of one order may come from two lanes, so the later state is told by rank,
+never by arrival.
 """
 
 from collections.abc import Mapping

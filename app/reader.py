@@ -126,6 +126,10 @@ class TopicReader:
         """Goes on from `start`, as if just opened; to be called between two batches."""
         self._seek(await self._spans(), start)
 
+    async def ends(self) -> dict[Place, int]:
+        """Next offset of every partition's log now; waits for Kafka."""
+        return {self._partitions[partition]: end for partition, (_, end) in (await self._spans()).items()}
+
     async def caught_up(self) -> bool:
         """Whether everything was given out that the topics had when reading started or was rewound."""
         for partition, end in list(self._behind.items()):

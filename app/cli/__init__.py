@@ -2,7 +2,7 @@
 
 import typer
 
-from app.cli import local, market, submit, watch
+from app.cli import local, market, sinks, submit, watch
 from app.cli.gateway import gateway
 from app.cli.registry import registry
 from app.cli.worker import worker
@@ -17,7 +17,7 @@ cli = typer.Typer(
 cli.command()(registry)
 local.register(cli)
 
-for part in (market, submit, watch):
+for part in (market, sinks, submit, watch):
     part.register(cli)
 
 cli.command()(worker)
