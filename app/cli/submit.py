@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from uuid import uuid4
 
 import typer
 
@@ -91,9 +92,9 @@ def submit(
         "limit_price": limit_price,
         "order_type": order_type or ("limit" if limit_price else "market"),
         "time_in_force": time_in_force or ("day" if limit_price else "ioc"),
-        "client_order_id": client_order_id,
     }
-    door = Door(via, key, timeout)
+    one["client_order_id"] = client_order_id or f"cli-{uuid4().hex[:16]}"
+    door = Door(via, key, timeout, one["client_order_id"])
     if file is None:
         _submit_one({**one, "account": account}, door, wait or Until.ACCEPTED, as_json)
     elif any((symbol, side, quantity, limit_price, order_type, time_in_force, client_order_id)):
@@ -103,19 +104,16 @@ def submit(
 
 
 def _submit_one(values: dict[str, str], door: "Door", wait: Until, as_json: bool) -> None:
-    from uuid import uuid4
-
     from app.submit.lines import FieldError, parse
     from app.submit.submit import chunked
 
-    values["client_order_id"] = values["client_order_id"] or f"cli-{uuid4().hex[:16]}"
     try:
         said = parse(values)
     except FieldError as error:
         fail(f"--{error.field.replace('_', '-')}: {error.text}")
     with failures():
         summary = run(door.send(chunked([said]), wait, lambda sent: None))
-    answer = door.answers[0] if door.answers else {"client_order_id": values["client_order_id"]}
+    answer = door.answer() or {"client_order_id": values["client_order_id"]}
     if as_json:
         typer.echo(json.dumps(answer))
     else:
@@ -145,13 +143,21 @@ def _submit_file(
 
 
 class Door:
-    """Kafka or REST; `answers` keeps the first few answers for a single order."""
+    """Kafka or REST; remembers the latest that was said of the order `client_order_id`."""
 
-    def __init__(self, via: Via, key: str, timeout_s: float) -> None:
+    def __init__(self, via: Via, key: str, timeout_s: float, client_order_id: str) -> None:
         self._via = via
+        self._client_order_id = client_order_id
         self._key = key
         self._timeout_s = timeout_s
-        self.answers: list[dict[str, Any]] = []
+        self._latest: Read | None = None
+        self._body: dict[str, Any] = {}
+
+    def answer(self) -> dict[str, Any]:
+        """What was last said; empty: nothing yet."""
+        from app.gateway.resources import shown
+
+        return shown(self._latest.kind, self._latest.message) if self._latest else self._body
 
     async def send(
         self, chunks: AsyncIterator[list[Any]], wait: Until, progress: Callable[[int], None]
@@ -181,14 +187,15 @@ class Door:
         )
 
     def _read(self, read: "Read") -> None:
-        from app.gateway.resources import shown
+        event, latest = read.message, self._latest
+        if event.get("client_order_id") != self._client_order_id:
+            return
+        # The end of an order may be read before its acceptance is known to be ours.
+        if latest is None or event["version"] >= latest.message["version"]:
+            self._latest = read
 
-        if not self.answers:
-            self._heard(shown(read.kind, read.message))
-
-    def _heard(self, answer: dict[str, Any]) -> None:
-        if not self.answers:
-            self.answers.append(answer)
+    def _heard(self, body: dict[str, Any]) -> None:
+        self._body = body
 
 
 def _show(figures: dict[str, Any], as_json: bool) -> None:

@@ -26,7 +26,7 @@ Report = Callable[[BadLine], None]
 
 _SNAPSHOT_COLUMNS = ("symbol", "side", "queue_pos", "order_id", "price", "size")
 _EVENT_COLUMNS = ("ts_ns", "symbol", "action", "order_id", "side", "price", "size")
-_CHUNK = 500
+_CHUNK = 2000
 _TICK_S = 0.005
 
 

@@ -37,7 +37,10 @@ class Name(NamedTuple):
 
 
 class Answers:
-    """Listens from now on; an async context manager. `heard` is told each answer as it is matched."""
+    """Listens from now on; an async context manager.
+
+    `heard` is told each answer as it is matched and, with `terminal`, the end of every order in question.
+    """
 
     def __init__(
         self, settings: Settings, *, terminal: bool = False, heard: Callable[[Read], None] | None = None
@@ -117,6 +120,7 @@ class Answers:
         if self._terminal and read.kind == "OrderEvent" and _is_over(message):
             self._finished.add(message["order_id"])
             self._live.discard(message["order_id"])
+            self._tell(read)
         name = self._request_of(read)
         if name in self._pending:
             self._match(name, read)
@@ -143,6 +147,9 @@ class Answers:
             self.reasons[message["reason"]] += 1
         if self._terminal and kind == "NewOrder" and message["status"] not in FINISHED:
             self._live.update({message["order_id"]} - self._finished)
+        self._tell(read)
+
+    def _tell(self, read: Read) -> None:
         if self._heard is not None:
             self._heard(read)
 

@@ -20,7 +20,7 @@ from schemas.records import Said
 Wait = Literal["none", "accepted", "terminal"]
 Report = Callable[[BadLine], None]
 
-_CHUNK = 500
+_CHUNK = 2000
 _TICK_S = 0.01
 
 
