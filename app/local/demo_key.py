@@ -16,14 +16,17 @@ async def ensure(gateway: str, admin_key: str, secrets: Secrets) -> str:
         kept = secrets.get("demo_key")
         if kept and await _is_good(client, kept):
             return "kept"
+        admin = {"X-API-Key": admin_key}
+        # One whose secret was lost still has the name.
+        await client.delete(f"/api/v1/keys/{NAME}", headers=admin)
         answer = await client.post(
             "/api/v1/keys",
-            headers={"X-API-Key": admin_key},
+            headers=admin,
             json={"name": NAME, "role": "trader", "accounts": list(DEMO_ACCOUNTS)},
         )
     if not answer.is_success:
         raise LocalError(f"the gateway made no demo key: {answer.status_code} {answer.text[:300]}")
-    secrets.keep("demo_key", answer.json()["key"])
+    secrets.keep("demo_key", answer.json()["api_key"])
     return "made"
 
 

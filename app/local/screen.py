@@ -3,12 +3,17 @@
 On a terminal a spinner names what is waited for; elsewhere only whole lines are printed.
 """
 
+import os
 import re
+import shutil
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.status import Status
 from rich.table import Table
@@ -65,11 +70,13 @@ class Screen:
     def ready(self, state: dict[str, Any], took_s: float) -> None:
         """Prints addresses, keys and what to try."""
         self._end_status()
-        self._console.print(table_of(state))
-        self.say(f"Ready in {took_s:.1f} s. Try:\n")
+        self.say("")
+        for name, value in addresses(state).items():
+            self.say(f"  {name:<20} {value}")
+        self.say(f"\nReady in {took_s:.1f} s. Try:\n")
         for title, command in commands(state):
             self.say(f"  # {title}\n  {command}\n")
-        self.say("`oms status` shows processes and lag, `oms down` or Ctrl-C ends all.")
+        self.say(f"`{oms()} status` shows processes and lag; `{oms()} down` or Ctrl-C ends all.")
 
     def _show_running(self) -> None:
         if self._running:
@@ -91,13 +98,12 @@ class Screen:
             self._status = None
 
 
-def table_of(state: dict[str, Any]) -> Table:
-    """Addresses and keys as a table."""
-    table = Table(show_header=False, pad_edge=False)
+def addresses(state: dict[str, Any]) -> dict[str, str]:
+    """Addresses and keys by the names that users have for them."""
     endpoints = state["endpoints"]
     gateway = endpoints.get("gateway", "")
-    rows = {
-        "web page and REST": gateway,
+    return {
+        "REST and WebSocket": f"{gateway}/api/v1",
         "API reference": f"{gateway}/docs",
         "schema registry": endpoints.get("registry", ""),
         "Kafka": endpoints.get("kafka", ""),
@@ -106,8 +112,13 @@ def table_of(state: dict[str, Any]) -> Table:
         "demo API key": state["demo_key"],
         "admin API key": state["admin_key"],
     }
-    for name, value in rows.items():
-        table.add_row(name, value)
+
+
+def _table(*columns: str) -> Table:
+    """A table that never cuts off what someone may want to copy."""
+    table = Table(pad_edge=False, box=SIMPLE)
+    for column in columns:
+        table.add_column(column, overflow="fold")
     return table
 
 
@@ -124,10 +135,19 @@ def commands(state: dict[str, Any]) -> list[tuple[str, str]]:
         ("an order by REST, answered when it is filled", curl),
         (
             "an order by a Kafka producer",
-            "oms submit --kafka --account DEMO-2 --symbol AAPL --side sell --quantity 10 --type market",
+            f"{oms()} submit --via kafka --account DEMO-2 --symbol AAPL --side sell --quantity 10",
         ),
-        ("what happens to orders, live", "oms watch events"),
+        ("what happens to orders, live", f"{oms()} watch events"),
     ]
+
+
+def oms() -> str:
+    """How to call `oms` from here: by its name where that finds this one, else by its path."""
+    ours = Path(sys.executable).with_name("oms")
+    found = shutil.which("oms")
+    if found and Path(found).samefile(ours):
+        return "oms"
+    return os.path.relpath(ours) if ours.is_relative_to(Path.cwd()) else str(ours)
 
 
 def show_status(found: dict[str, Any]) -> None:
@@ -135,12 +155,13 @@ def show_status(found: dict[str, Any]) -> None:
     console = Console(highlight=False)
     state = "ready" if found["ready"] else "up, not ready" if found["up"] else "down: start it with `oms up`"
     console.print(f"{state} ({found['data_dir']})", markup=False)
-    table = Table("endpoint", "address", "state", pad_edge=False)
+    table = _table("endpoint", "address", "state")
     for name, endpoint in found["endpoints"].items():
         table.add_row(name, endpoint["url"], endpoint["problem"] or "ok")
     console.print(table)
     if found["up"]:
-        console.print(f"demo API key {found['demo_key']}, admin API key {found['admin_key']}", markup=False)
+        keys = f"demo API key {found['demo_key']}, admin API key {found['admin_key']}"
+        console.print(keys, markup=False, soft_wrap=True)
     if found["processes"]:
         console.print(_processes(found["processes"]))
     if found["leftovers"]:
@@ -150,7 +171,7 @@ def show_status(found: dict[str, Any]) -> None:
 
 
 def _processes(processes: list[dict[str, Any]]) -> Table:
-    table = Table("process", "pid", "up", "restarts", "state", "log", pad_edge=False)
+    table = _table("process", "pid", "up", "restarts", "state", "log")
     for process in processes:
         table.add_row(
             process["name"],
@@ -172,7 +193,7 @@ def _lag(lag: dict[str, Any]) -> str:
 
 def show_findings(findings: list[Finding]) -> None:
     """Prints what app.local.doctor found."""
-    table = Table("", "check", "found", "mend", pad_edge=False)
+    table = _table("", "check", "found", "mend")
     for finding in findings:
         table.add_row(finding.verdict, finding.check, finding.found, finding.mend)
     Console(highlight=False).print(table)
