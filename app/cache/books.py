@@ -60,7 +60,7 @@ class BookImage:
         self.sequence = 0
         self.stale = True
         self._checksum = 0
-        self._at = ""
+        self._at: str | None = None
         self._bids = Side(bids=True)
         self._asks = Side(bids=False)
 

@@ -67,7 +67,7 @@ class _Order:
         key, live = f"order:{event['order_id']}", f"orders:live:{event['account']}"
         name = f"client:{event['account']}:{event['client_order_id']}"
         former = [f"client:{event['account']}:{n}" for n in self.names if n != event["client_order_id"]]
-        left_s = FINISHED_S - int(now_s - event["at_us"] / 1_000_000)
+        left_s = int(FINISHED_S - (now_s - event["at_us"] / 1_000_000))
         if event["status"] not in FINISHED:
             yield "SET", key, self._value(event)
             yield "SADD", live, event["order_id"]
