@@ -10,9 +10,10 @@ from fastapi.openapi.utils import get_openapi
 from app.gateway.problems import KINDS, MEDIA_TYPE
 from app.gateway.resources import ORDER_FIELDS, shown_name
 from schemas.codec import schema_text
-from schemas.topics import TOPIC_OF_RECORD
 
 Json = dict[str, Any]
+# Records that the API shows as they are.
+_RECORDS = ("OrderEvent", "MassCancelReport", "ControlReport", "Trade", "Position", "Instrument", "Quote")
 Responses = dict[int | str, Json]
 
 DESCRIPTION = """
@@ -156,7 +157,7 @@ def _object(description: str, **properties: Json) -> Json:
 def _resources() -> dict[str, Json]:
     """Every resource of the API by name."""
     text: Json = {"type": "string"}
-    made = {name: _record(json.loads(schema_text(name)), {}) for name in TOPIC_OF_RECORD}
+    made = {name: _record(json.loads(schema_text(name)), {}) for name in _RECORDS}
     event = made["OrderEvent"]["properties"]
     order = {name: event[name] for name in ORDER_FIELDS} | {"updated_at": _TIME, "entered_at": _TIME}
     levels: Json = {"type": "array", "items": {"type": "array", "prefixItems": [_DECIMAL, _DECIMAL]}}

@@ -1,17 +1,18 @@
 """What the gateway reads from Redis: the latest orders, books, quotes and positions, as the cache wrote them.
 
-Rule: Redis may be lost at any time. A question that it cannot answer gives None (or raises Problem
-NOT_READY where there is no other source), never a wrong answer.
+Rule: Redis may be lost at any time, and is not asked while the cache fills it. A question that it cannot
+answer gives None (or raises Problem NOT_READY where there is no other source), never a wrong answer.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import orjson
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from app.cache.writer import READY
 from app.gateway.problems import Problem
 
 log = logging.getLogger(__name__)
@@ -20,36 +21,28 @@ _TIMEOUT_S = 0.5
 Json = dict[str, Any]
 
 
-def _text(value: bytes | str) -> str:
-    return value if isinstance(value, str) else value.decode()
-
-
 class Latest:
     """Questions to Redis."""
 
     def __init__(self, url: str) -> None:
-        self.redis: Redis = Redis.from_url(
+        self._redis: Redis = Redis.from_url(
             url, socket_timeout=_TIMEOUT_S, socket_connect_timeout=_TIMEOUT_S, protocol=2
         )
 
     async def stop(self) -> None:
         """Ends all connections."""
-        await self.redis.aclose()
+        await self._redis.aclose()
 
     async def alive(self) -> bool:
         """Whether Redis answers."""
         try:
-            return bool(await self.redis.ping())
+            return bool(await self._redis.ping())
         except (RedisError, OSError):
             return False
 
     async def many(self, keys: Sequence[str]) -> list[Json | None]:
         """The JSON values of keys; None where there is none. Raises Problem NOT_READY."""
-        try:
-            values = await self.redis.mget(keys) if keys else []
-        except (RedisError, OSError) as error:
-            log.warning("Redis does not answer: %s", error)
-            raise Problem("NOT_READY", "Redis does not answer") from None
+        values = await self._ask(lambda pipeline: pipeline.mget(keys)) if keys else []
         return [None if value is None else orjson.loads(value) for value in values]
 
     async def one(self, key: str) -> Json | None:
@@ -66,27 +59,38 @@ class Latest:
     async def order_of_client(self, account: str, client_order_id: str) -> Json | None:
         """An order as last cached by its client's id; None: not there, or Redis is away."""
         try:
-            order_id = await self.redis.get(f"client:{account}:{client_order_id}")
-        except (RedisError, OSError):
+            order_id = await self._ask(lambda pipeline: pipeline.get(f"client:{account}:{client_order_id}"))
+        except Problem:
             return None
-        order = await self.order(_text(order_id)) if order_id else None
+        order = await self.order(order_id.decode()) if order_id else None
         # The account and id may hold colons: what was found must be what was asked for.
         return order if order is not None and order["account"] == account else None
 
     async def live_orders(self, account: str) -> list[Json]:
         """The live orders of an account; raises Problem NOT_READY."""
-        try:
-            order_ids = await self.redis.smembers(f"orders:live:{account}")
-        except (RedisError, OSError):
-            raise Problem("NOT_READY", "Redis does not answer") from None
-        orders = await self.many([f"order:{_text(order_id)}" for order_id in sorted(order_ids)])
+        order_ids = await self._ask(lambda pipeline: pipeline.smembers(f"orders:live:{account}"))
+        orders = await self.many([f"order:{order_id.decode()}" for order_id in sorted(order_ids)])
         return [order for order in orders if order is not None]
 
     async def positions(self, account: str) -> list[Json] | None:
         """Cash and holdings of an account; None: not there, or Redis is away."""
         try:
-            values = await self.redis.hvals(f"position:{account}")
-        except (RedisError, OSError):
+            values = await self._ask(lambda pipeline: pipeline.hvals(f"position:{account}"))
+        except Problem:
             return None
         found = [orjson.loads(value) for value in values]
         return sorted(found, key=lambda position: (position["kind"], position["asset"])) or None
+
+    async def _ask(self, question: Callable[[Any], Any]) -> Any:
+        """The answer to one command, if Redis is there and filled. Raises Problem NOT_READY."""
+        pipeline = self._redis.pipeline(transaction=False)
+        pipeline.exists(READY)
+        question(pipeline)
+        try:
+            ready, answer = await pipeline.execute()
+        except (RedisError, OSError) as error:
+            log.warning("Redis does not answer: %s", error)
+            raise Problem("NOT_READY", "Redis does not answer") from None
+        if not ready:
+            raise Problem("NOT_READY", "the cache is being filled from the topics")
+        return answer

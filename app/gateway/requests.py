@@ -16,7 +16,7 @@ from app.gateway.answers import Message, Wait
 from app.gateway.auth import Caller
 from app.gateway.parts import Parts
 from app.gateway.problems import Problem
-from app.gateway.resources import order_just_entered, order_of_event, shown
+from app.gateway.resources import order_just_entered, order_of_event, rfc3339, shown
 from app.gateway.shapes import OrderBody, ReplaceBody
 from schemas.ids import order_id
 from schemas.messages import CancelOrder, Door, MassCancel, NewOrder, ReplaceOrder, Side
@@ -121,13 +121,20 @@ def _order_outcome(parts: Parts, wait: Wait | None, order: dict[str, Any], done:
     """The order as far as it is known; raises Problem when the pipeline refused the request."""
     if wait is None or wait.latest is None or wait.answer is None:
         return Outcome(order, 202)
-    order = order_of_event(wait.latest)
+    order = order_of_event(wait.latest) | {"entered_at": _entered_at(wait.answer, order)}
     # A duplicate's rejection speaks of the duplicate, not of the order that has the id.
     if order["version"] and wait.answer["reason"] != "ACCOUNTS_DUPLICATE_ORDER":
         parts.recent.put(order)
     if wait.answer["event"] in _REFUSED_EVENTS:
         raise _refusal(wait.answer, order=order)
     return Outcome(order, done if wait.over else 202)
+
+
+def _entered_at(answer: Message, order: Mapping[str, Any]) -> str | None:
+    """When an order was entered, as the sinks will say; None where an answer does not tell."""
+    if answer["event"] == "accepted":
+        return rfc3339(answer["at_us"])
+    return None if answer["event"] == "order_status" else order.get("entered_at")
 
 
 def _refusal(answer: Message, **members: Any) -> Problem:

@@ -149,4 +149,4 @@ def order_just_entered(message: NewOrder, order_id: str) -> dict[str, Any]:
         "door": message["door"],
         "at_us": message["entered_us"],
     }
-    return order_of_event(event)
+    return order_of_event(event) | {"entered_at": rfc3339(message["entered_us"])}

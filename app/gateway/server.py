@@ -1,11 +1,15 @@
 """The gateway's ASGI app and its process."""
 
+import asyncio
 import logging
+import re
+import signal
 import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import quote
 
 import uvicorn
 from fastapi import APIRouter, FastAPI, Request, Response
@@ -29,10 +33,11 @@ from app.settings import Settings
 
 log = logging.getLogger(__name__)
 
-VERSION = "v1"
+PREFIX = "/api/v1"
+_VERSION = re.compile(r"/api/v\d+(/|$)")
+_ALIVE_S = 0.5
 _FIRST_PORT = 8000
 _PORTS = 100
-_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 
 def build(settings: Settings) -> Parts:
@@ -72,14 +77,14 @@ def create(settings: Settings) -> FastAPI:
         title="Order management",
         version="1",
         lifespan=running,
-        max_body_size=settings.request_bytes_max,
         redoc_url=None,
     )
     app.include_router(health)
     for part in (orders, reads, admin, stream):
-        app.include_router(part.router, prefix=f"/api/{VERSION}")
+        app.include_router(part.router, prefix=PREFIX)
     app.include_router(root)
     app.add_middleware(Timed)
+    app.add_middleware(CurrentVersion)
     problems.install(app)
     docs.install(app)
     return app
@@ -99,13 +104,23 @@ async def readyz(request: Request) -> Response:
     """200 when orders can be taken. Redis and PostgreSQL are told, but only reads need them."""
     parts: Parts = request.app.state.parts
     missing = parts.link.missing()
+    postgres, redis = await asyncio.gather(_alive(parts.store.alive()), _alive(parts.latest.alive()))
     document = {
         "status": f"waiting for {missing}" if missing else "ok",
         "kafka": not missing,
-        "postgres": await parts.store.alive(),
-        "redis": await parts.latest.alive(),
+        "postgres": postgres,
+        "redis": redis,
     }
     return reply(document, 503 if missing else 200)
+
+
+async def _alive(answer: Awaitable[bool]) -> bool:
+    """Whether it answers at once: who asks for health does not wait."""
+    try:
+        async with asyncio.timeout(_ALIVE_S):
+            return await answer
+    except TimeoutError:
+        return False
 
 
 @health.get("/metrics")
@@ -133,13 +148,28 @@ async def problem(code: str) -> Response:
     return reply({"code": code, "status": status, "title": title, "next": what_next})
 
 
-@root.api_route("/api/{path:path}", methods=_METHODS)
-async def current_version(path: str, request: Request) -> Response:
-    """`/api/orders` leads to the same of the current version, with its method, body and query."""
-    if path == VERSION or path.startswith(f"{VERSION}/"):
-        raise Problem("NOT_FOUND", f"{request.method} {request.url.path}")
-    query = f"?{request.url.query}" if request.url.query else ""
-    return RedirectResponse(f"/api/{VERSION}/{path}{query}", 307)
+class CurrentVersion:
+    """ASGI middleware: `/api/orders` leads to `/api/v1/orders`, with its method, body and query.
+
+    A WebSocket cannot be sent elsewhere: it is served as if it had asked for the current version.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Redirects a path without a version; passes on what has one."""
+        path: str = scope.get("path", "")
+        if not path.startswith("/api/") or _VERSION.match(path):
+            await self._app(scope, receive, send)
+            return
+        current = f"{PREFIX}/{path.removeprefix('/api/')}"
+        if scope["type"] == "websocket":
+            await self._app({**scope, "path": current}, receive, send)
+            return
+        query = scope["query_string"].decode("latin-1")
+        target = f"{quote(current)}?{query}" if query else quote(current)
+        await RedirectResponse(target, 307)(scope, receive, send)
 
 
 class Timed:
@@ -211,4 +241,11 @@ def run(settings: Settings) -> None:
     found = listener(settings.gateway_host, settings.gateway_port)
     host, port = found.getsockname()[:2]
     log.info("gateway at http://%s:%d", host, port)
+    # uvicorn raises the signal again after its shutdown: that, too, is a clean exit.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _leave)
     server(settings).run(sockets=[found])
+
+
+def _leave(*_: object) -> None:
+    raise SystemExit(0)

@@ -22,6 +22,7 @@ from pydantic import (
     model_validator,
 )
 from pydantic.alias_generators import to_camel
+from starlette.exceptions import HTTPException
 
 from schemas import messages as m
 from schemas.ids import CLIENT_ORDER_ID_MAX, valid_client_order_id
@@ -280,7 +281,19 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 class ExactRequest(Request):
-    """A request whose JSON numbers keep their digits: no float is ever made of a price."""
+    """A request of bounded size whose JSON numbers keep their digits: no float is ever made of a price."""
+
+    async def body(self) -> bytes:
+        """The body; raises HTTPException 413 as soon as it is too large."""
+        if not hasattr(self, "_body"):
+            limit: int = self.app.state.parts.settings.request_bytes_max
+            received = bytearray()
+            async for chunk in self.stream():
+                received += chunk
+                if len(received) > limit:
+                    raise HTTPException(413, f"the limit is {limit} bytes")
+            self._body = bytes(received)
+        return self._body
 
     async def json(self) -> Any:
         """The body; raises JSONDecodeError also for a name given twice, NaN, and what is no UTF-8."""

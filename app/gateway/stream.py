@@ -93,7 +93,7 @@ class Client:
             try:
                 await self._obey(_command(text))
             except Problem as problem:
-                self.push(orjson.dumps({"type": "error"} | problem.document()))
+                self.push(orjson.dumps({"type": "error", "problem": problem.document()}))
 
     async def _write(self) -> None:
         while True:
@@ -172,7 +172,7 @@ async def stream(websocket: WebSocket) -> None:
         caller = await parts.keys.caller(await _key(websocket))
         await Client(websocket, parts, caller).serve()
     except Problem as problem:
-        await _close(websocket, UNAUTHORIZED, problem.code, {"type": "error"} | problem.document())
+        await _close(websocket, UNAUTHORIZED, problem.code, {"type": "error", "problem": problem.document()})
     except SlowConsumer:
         metrics.STREAM_DROPPED.inc()
         await _close(websocket, SLOW_CONSUMER, "slow consumer")
