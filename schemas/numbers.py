@@ -4,30 +4,35 @@
 """
 
 import re
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal
 
 SCALE = 8
 ONE: int = 10**SCALE
 # Prices and quantities stay below this so that they fit 64 bits: 90 billion.
 MAX_E8 = 90 * 10**9 * ONE
 
-_DECIMAL = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?")
+# Every decimal on the wire has this precision.
+_LIMIT = 10**38
+
+_DECIMAL = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
+# decimal's own context would round to 28 digits without a word.
+_EXACT = Context(prec=80)
 
 
 def parse_e8(text: str) -> int:
     """The scaled integer of a decimal string such as `"187.12"`.
 
-    Raises ValueError when the text is no decimal number or has more than 8 decimals.
+    Raises ValueError when the text is no decimal number, has more than 8 decimals, or more digits than a
+    decimal on the wire.
     """
-    if not _DECIMAL.fullmatch(text) or len(text) > 64:
+    if len(text) > 64 or not _DECIMAL.fullmatch(text):
         raise ValueError(f"{text[:64]!r} is not a decimal number")
-    try:
-        scaled = Decimal(text).scaleb(SCALE)
-        whole = int(scaled)
-    except (InvalidOperation, OverflowError) as error:
-        raise ValueError(f"{text!r} is out of range") from error
+    scaled = Decimal(text).scaleb(SCALE, _EXACT)
+    whole = int(scaled)
     if whole != scaled:
         raise ValueError(f"{text!r} has more than {SCALE} decimals")
+    if not -_LIMIT < whole < _LIMIT:
+        raise ValueError(f"{text!r} is out of range")
     return whole
 
 
