@@ -2,9 +2,10 @@
 
 import typer
 
-from app.cli import local, market, sinks, submit, watch
+from app.cli import local, market, sinks, submit, topics, watch
 from app.cli.gateway import gateway
 from app.cli.registry import registry
+from app.cli.verify import verify
 from app.cli.worker import worker
 
 cli = typer.Typer(
@@ -17,11 +18,12 @@ cli = typer.Typer(
 cli.command()(registry)
 local.register(cli)
 
-for part in (market, sinks, submit, watch):
+for part in (market, sinks, submit, topics, watch):
     part.register(cli)
 
 cli.command()(worker)
 cli.command()(gateway)
+cli.command()(verify)
 
 
 def main() -> None:

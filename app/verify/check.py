@@ -1,0 +1,142 @@
+"""One verification: snapshot, bulk reading, grace for what is under way, changelog, verdict, evidence.
+
+1. The ends of all topics now are the snapshot. What is missing for a later record is not missed.
+2. Instruments, then controls, then everything else up to there, in bulk.
+3. On a running system answers follow: everything new is read until all of the snapshot is complete and the
+   group has taken it (I12), or nothing more can come, or the grace is over.
+4. The changelog of matching, then what was said meanwhile, so that the books can be compared (I7).
+5. For each violation that is shown, its records are fetched, and the events of its order.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+
+from app.settings import Settings
+from app.verify import lag, storage
+from app.verify.findings import Findings
+from app.verify.log import CannotVerify, LogReader
+from app.verify.records import CHANGELOG, Place, Seen, Snapshot, Source
+from app.verify.verifier import Verifier
+
+FIRST = ("instruments", "control")
+MAIN = ("orders", "cleared", "events", "trades", "positions", "books", "dead-letters")
+# Only their ends matter (I12).
+NOT_READ = ("quotes", "executions")
+# How long to wait for outputs of a group that has taken everything: their transaction may be just ending.
+_SETTLE_S = 2.0
+_PAUSE_S = 0.2
+_HISTORY_MAX = 12
+_HISTORIES_MAX = 20
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass
+class Outcome:
+    """What a verification found; `records` are those that show the violations."""
+
+    findings: Findings
+    totals: dict[str, Any]
+    snapshot: Mapping[Source, int]
+    seconds: float = 0.0
+    records: dict[Place, Seen] = field(default_factory=dict)
+    histories: dict[str, list[Seen]] = field(default_factory=dict)
+
+
+class Check:
+    """Verifies the system of `settings`; `progress` hears (stage, records read, records in all)."""
+
+    def __init__(self, settings: Settings, grace_s: float, progress: Progress) -> None:
+        self._settings = settings
+        self._grace_s = grace_s
+        self._progress = progress
+        self._count = 0
+        self._total = 0
+
+    async def run(self, with_storage: bool = False) -> Outcome:
+        """Verifies. Raises CannotVerify."""
+        began_s = time.monotonic()
+        async with LogReader(self._settings, (*FIRST, *MAIN, *NOT_READ, CHANGELOG)) as reader:
+            self._reader = reader
+            self._peek = await reader.consumer()
+            outcome = await self._verify(with_storage)
+        outcome.seconds = time.monotonic() - began_s
+        return outcome
+
+    async def _verify(self, with_storage: bool) -> Outcome:
+        snapshot = await self._reader.ends()
+        inputs = {source: end for source, end in snapshot.items() if source[0] in lag.INPUTS}
+        self._total = sum(end for (short, _), end in snapshot.items() if short not in NOT_READ)
+        settings = self._settings
+        self._verifier = Verifier(settings.partitions, settings.topic_prefix, Snapshot(snapshot))
+        await self._read("reading", snapshot, FIRST)
+        await self._read("reading", snapshot, MAIN)
+        behind = await self._wait(inputs)
+        self._verifier.mark()
+        ends = await self._reader.ends()
+        await self._read("changelog", ends, (CHANGELOG,))
+        await self._read_new()
+        verifier = self._verifier
+        findings = verifier.finish()
+        _report_lag(findings, inputs, behind)
+        if with_storage:
+            await self._storage(verifier)
+        outcome = Outcome(findings, verifier.totals.as_dict(), snapshot)
+        await self._evidence(outcome)
+        return outcome
+
+    async def _read(self, stage: str, ends: Mapping[Source, int], shorts: tuple[str, ...]) -> None:
+        take = self._verifier.take
+        until = {source: end for source, end in ends.items() if source[0] in shorts}
+        async for batch in self._reader.read(until):
+            for seen in batch:
+                take(seen)
+            self._count += len(batch)
+            self._progress(stage, self._count, max(self._total, self._count))
+
+    async def _read_new(self) -> None:
+        """Everything that came since the last read; control before what it caused."""
+        self._ends = await self._reader.ends()
+        await self._read("following", self._ends, FIRST)
+        await self._read("following", self._ends, MAIN)
+
+    async def _wait(self, inputs: Mapping[Source, int]) -> dict[Source, int]:
+        """Reads on until the snapshot is complete; what the group has not taken of it by then."""
+        deadline_s = time.monotonic() + self._grace_s
+        while True:
+            behind = await lag.behind(self._peek, self._settings, inputs, await lag.committed(self._settings))
+            if not behind:
+                deadline_s = min(deadline_s, time.monotonic() + _SETTLE_S)
+            await self._read_new()
+            incomplete = next(self._verifier.waiting(), None) is not None
+            if (not behind and not incomplete) or time.monotonic() > deadline_s:
+                return behind
+            await asyncio.sleep(_PAUSE_S)
+
+    async def _storage(self, verifier: Verifier) -> None:
+        try:
+            await storage.compare(self._settings, verifier, self._ends, self._grace_s)
+        except psycopg.Error as error:
+            raise CannotVerify(
+                f"PostgreSQL cannot be compared: {error}. Check OMS_POSTGRES, or `oms status`"
+            ) from error
+
+    async def _evidence(self, outcome: Outcome) -> None:
+        shown = outcome.findings.shown
+        places = [place for violation in shown for place in violation.places]
+        outcome.records = await self._reader.fetch(places)
+        orders = {v.order_id for v in shown if v.order_id and v.order_id != "NONE"}
+        few = set(sorted(orders)[:_HISTORIES_MAX])
+        outcome.histories = await self._reader.histories(few, self._ends, _HISTORY_MAX)
+
+
+def _report_lag(findings: Findings, inputs: Mapping[Source, int], behind: Mapping[Source, int]) -> None:
+    findings.check("I12", len(inputs))
+    for (short, lane), missing in behind.items():
+        text = f"{short}-{lane}: the group has not taken the last {missing} offsets; is a worker running?"
+        findings.wrong("I12", text, [])

@@ -1,0 +1,195 @@
+"""All invariants over one stream of records.
+
+Rule: records of one partition come in their order, partitions in any (the nearer to their true order, the
+less waits in memory), but instruments first, and controls before what they caused.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from app.verify.books import Books
+from app.verify.fills import Fills
+from app.verify.findings import Findings
+from app.verify.limits import Limits
+from app.verify.markets import Markets
+from app.verify.money import Money
+from app.verify.orders import CHANGES, TERMINAL, Order, Orders
+from app.verify.records import CHANGELOG, Seen, Snapshot
+from app.verify.replay import Replay
+from app.verify.requests import Requests
+from app.verify.totals import Totals
+
+SKEW_US = 1_000_000
+_SWEEPS = frozenset({"CancelSymbol", "ExpireDay", "SetSymbolState"})
+_FROM_OUTSIDE = ("orders", "control")
+
+
+class Verifier:
+    """Takes records, then tells what was wrong: `findings`, `totals`."""
+
+    def __init__(
+        self,
+        partitions: int,
+        prefix: str = "oms",
+        snapshot: Snapshot | None = None,
+        skew_us: int = SKEW_US,
+    ) -> None:
+        snapshot = Snapshot() if snapshot is None else snapshot
+        self.findings = Findings()
+        self.markets = Markets(partitions)
+        self.totals = Totals(self.markets)
+        self.orders = Orders(self.findings, skew_us)
+        self.requests = Requests(
+            self.findings, self.markets, snapshot, prefix, skew_us, self._control_was_reported
+        )
+        self.fills = Fills(self.findings, snapshot)
+        self.replay = Replay(self.findings, snapshot)
+        self.money = Money(self.findings, self.markets, snapshot)
+        self.limits = Limits(self.findings, self.markets, snapshot, skew_us)
+        self.books = Books(self.findings)
+        self._take: dict[str, Callable[[Seen], None]] = {
+            "OrderEvent": self._event,
+            "MassCancelReport": self.requests.mass_cancel_report,
+            "ControlReport": self.requests.control_report,
+            "DeadLetter": self.requests.dead_letter,
+            "Trade": self._trade,
+            "ClearedOrder": self._cleared,
+            "ClearedReplace": self._cleared,
+            "ClearedCancel": self._cleared,
+            "ClearedStatusRequest": self._cleared,
+            "Position": self.money.position,
+            "BookUpdate": self.books.update,
+            "Instrument": lambda seen: self.markets.take(seen.message),
+        }
+
+    def take(self, seen: Seen) -> None:
+        """Takes the next record."""
+        self.totals.records[seen.short] += 1
+        if seen.short in _FROM_OUTSIDE:
+            if seen.kind == "SetLimits" and seen.message["allow_short"]:
+                self.money.may_short(seen.message["account"])
+            self.requests.request(seen)
+        elif seen.short == CHANGELOG:
+            self.books.row(seen)
+        elif seen.error:
+            text = f"a record of {seen.short}, which lanes write, cannot be read: {seen.error}"
+            self.findings.wrong("I1", text, [seen.place])
+        else:
+            take = self._take.get(seen.kind)
+            if take is not None:
+                take(seen)
+
+    def _cleared(self, seen: Seen) -> None:
+        self.replay.cleared(seen)
+        self.money.touch(seen.message["account"], seen.place)
+        if seen.kind in ("ClearedOrder", "ClearedReplace"):
+            self.limits.cleared(seen)
+
+    def _trade(self, seen: Seen) -> None:
+        if self.fills.trade(seen):
+            self.money.trade(seen)
+            self.totals.trade(seen.message)
+
+    def _event(self, seen: Seen) -> None:
+        event = seen.message
+        self.totals.event(seen.partition, event)
+        self.requests.event(seen)
+        self.limits.heard(seen.partition, event["at_us"])
+        self.money.touch(event["account"], seen.place)
+        self.books.touch(event["symbol"])
+        if event["event"] in CHANGES:
+            self._change(seen)
+        elif event["event"] == "rejected":
+            self._reject(seen)
+        else:
+            self._repeat(seen)
+
+    def _change(self, seen: Seen) -> None:
+        """An order changed: what matching said, unless the order's history forbids it."""
+        event = seen.message
+        order = self.orders.change(seen)
+        if event["symbol"] in self.orders.broken:
+            self.replay.stop(event["symbol"], "the history of one of its orders is broken (I2)")
+        if order is None:
+            return
+        if event["event"] == "trade":
+            self.fills.side(seen)
+        if order.status in TERMINAL:
+            self.totals.order(event, order.entry_id)
+        self.limits.event(seen)
+        self.replay.word(seen)
+
+    def _reject(self, seen: Seen) -> None:
+        event = seen.message
+        if event["version"] and self.orders.reject(seen):
+            self.totals.order(event, event["client_order_id"])
+        if event["reason"].startswith("RISK_") and seen.partition in self.markets.lanes(event["symbol"]):
+            self.replay.refused(seen)
+
+    def _repeat(self, seen: Seen) -> None:
+        """A refusal of a cancel or replace, or a status: by matching when only matching can say it."""
+        event = seen.message
+        self.orders.repeat(seen)
+        if event["event"] == "order_status":
+            by_matching = event["status"] not in TERMINAL
+        else:
+            by_matching = event["reason"] == "MATCHING_UNKNOWN_ORDER"
+        if by_matching:
+            self.replay.word(seen)
+        elif event["event"] == "replace_rejected" and event["reason"].startswith("RISK_"):
+            self.replay.refused(seen)
+
+    def _control_was_reported(self, control: Seen, report: Seen) -> None:
+        """A control was answered; what was applied has effects."""
+        if report.message["outcome"] != "applied":
+            return
+        message, kind = control.message, control.kind
+        if "account" in message:
+            self.money.control(message, kind, report)
+            self.limits.account_control(message, kind, report)
+            return
+        self.limits.symbol_control(message, kind, report)
+        if kind in _SWEEPS and message.get("cancel_orders", True):
+            self.replay.word(report)
+
+    # The end.
+
+    def mark(self) -> None:
+        """The changelog is read from here on, see `Books`."""
+        self.books.mark()
+
+    def waiting(self) -> Iterator[Any]:
+        """What of the snapshot is not complete yet, and may become so on a running system."""
+        yield from self.requests.waiting()
+        yield from self.fills.waiting()
+        yield from self.replay.waiting()
+        yield from self.money.waiting()
+
+    def finish(self) -> Findings:
+        """What was wrong in all; to be asked once, after the last record."""
+        live = self.orders.live
+        self.requests.finish()
+        self.orders.finish()
+        self.fills.finish()
+        self.replay.finish()
+        self.money.finish(live.values())
+        self.limits.finish(live)
+        symbols = {order.symbol for order in live.values()} | self.replay.symbols()
+        self.books.finish(live, {symbol: self.replay.book(symbol) for symbol in symbols})
+        for order_id, order in live.items():
+            self.totals.order(_state(order_id, order), order.entry_id)
+        return self.findings
+
+
+def _state(order_id: str, order: Order) -> dict[str, Any]:
+    """A live order with the names of an event."""
+    return {
+        "order_id": order_id,
+        "account": order.account,
+        "symbol": order.symbol,
+        "side": order.side,
+        "status": order.status,
+        "version": order.version,
+        "quantity": order.quantity_e8,
+        "cum_quantity": order.cum_e8,
+    }
