@@ -7,9 +7,11 @@ partition i of each; a topic with another number stops the start.
 import asyncio
 import logging
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from app.settings import Settings
@@ -19,6 +21,7 @@ from schemas.topics import CHANGELOG_CONFIG, ROWS_OF_TABLE, TOPICS, changelog_na
 log = logging.getLogger(__name__)
 
 _POLL_S = 0.1
+_NAMED_MAX = 3
 
 
 class TopicsError(Exception):
@@ -108,8 +111,73 @@ def _not_ready(described: list[dict[str, Any]], partitions: int) -> list[str]:
         elif found != partitions:
             others.append(f"{topic['topic']} has {found}")
     if others:
+        rest = f" and {len(others) - _NAMED_MAX} more do not" if len(others) > _NAMED_MAX else ""
+        named = ", ".join(sorted(others)[:_NAMED_MAX])
         raise TopicsError(
-            f"every topic must have {partitions} partitions (OMS_PARTITIONS), but {', '.join(others)}. "
+            f"every topic must have {partitions} partitions (OMS_PARTITIONS), but {named}{rest}. "
             "Set OMS_PARTITIONS to what they have, or use another OMS_TOPIC_PREFIX and OMS_APP_ID"
         )
     return waiting
+
+
+class TopicFacts(NamedTuple):
+    """What a topic is and has: `ends` are the offsets after the last record, by partition.
+
+    `records` counts offsets; commit markers and records that compaction removed have some too. Retention is
+    in milliseconds, None: for ever, or until a newer record has the same key.
+    """
+
+    name: str
+    partitions: int
+    records: int
+    ends: list[int]
+    cleanup: str
+    retention_ms: int | None
+
+
+async def facts(settings: Settings) -> list[TopicFacts]:
+    """Facts of our topics that exist, in the order of the design. Raises KafkaError."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.endpoint("kafka"))
+    consumer = AIOKafkaConsumer(bootstrap_servers=settings.endpoint("kafka"), enable_auto_commit=False)
+    try:
+        await admin.start()
+        await consumer.start()
+        described = {topic["topic"]: topic for topic in await admin.describe_topics()}
+        names = [name for name in wanted(settings) if name in described]
+        configs = await _configs(admin, names)
+        return [
+            await _facts(consumer, name, len(described[name]["partitions"]), configs[name]) for name in names
+        ]
+    finally:
+        await consumer.stop()
+        await admin.close()
+
+
+async def _facts(
+    consumer: AIOKafkaConsumer, name: str, partitions: int, config: dict[str, str]
+) -> TopicFacts:
+    places = [TopicPartition(name, number) for number in range(partitions)]
+    first = await consumer.beginning_offsets(places)
+    ends = await consumer.end_offsets(places)
+    retention = int(config["retention.ms"])
+    kept = config["cleanup.policy"] == "delete" and retention >= 0
+    return TopicFacts(
+        name=name,
+        partitions=partitions,
+        records=sum(ends[place] - first[place] for place in places),
+        ends=[ends[place] for place in places],
+        cleanup=config["cleanup.policy"],
+        retention_ms=retention if kept else None,
+    )
+
+
+async def _configs(admin: AIOKafkaAdminClient, names: list[str]) -> dict[str, dict[str, str]]:
+    """What the listing shows of each topic's configuration."""
+    keys = {"cleanup.policy": "", "retention.ms": ""}
+    asked = [ConfigResource(ConfigResourceType.TOPIC, name, configs=keys) for name in names]
+    answers = await admin.describe_configs(asked)
+    return {
+        resource[3]: {entry[0]: entry[1] for entry in resource[4]}
+        for answer in answers
+        for resource in answer.resources
+    }
