@@ -70,10 +70,8 @@ class Level:
     def __iter__(self) -> Iterator[Entry]:
         entry = self.oldest
         while entry is not None:
-            # Read before the entry is handed out: whoever gets it may take it off the book.
-            newer = entry.newer
             yield entry
-            entry = newer
+            entry = entry.newer
 
 
 class BookSide:
@@ -233,8 +231,6 @@ class Book(Generic[E]):
             entry = newer
         level.oldest = entry
         if entry is None:
-            level.newest = None
-            level.quantity_e8 = 0
             side.close_level(level)
             return quantity_e8
         entry.older = None
@@ -268,7 +264,7 @@ class Book(Generic[E]):
         ]
 
     def check(self) -> None:
-        """Asserts what must be true of a book at rest; for tests and after a restore, not for every step."""
+        """Asserts what must be true of a book at rest; for tests, since it reads the whole book."""
         for side in (self.bids, self.asks):
             assert side.keys == sorted(price_e8 * side.sign for price_e8 in side.levels), "keys != levels"
         standing = [entry.order_id for side in (self.bids, self.asks) for level in side for entry in level]
@@ -276,6 +272,10 @@ class Book(Generic[E]):
         for side in (self.bids, self.asks):
             for level in side:
                 _check_level(side, level)
+        self.check_top()
+
+    def check_top(self) -> None:
+        """Asserts that the sides do not cross."""
         if self.bids.keys and self.asks.keys:
             best_bid, best_ask = self.bids.keys[-1], -self.asks.keys[-1]
             assert best_bid < best_ask, f"crossed: bid {best_bid} ask {best_ask}"

@@ -50,19 +50,30 @@ class Market:
         order.amend(quantity_e8, price_e8, request_id)
         return kept
 
-    def check(self) -> None:
-        """Asserts what must be true of the book and its orders between two records."""
-        self.book.check()
-        for order in self.book.entries.values():
-            assert order.may_rest(), f"{order.order_id} may not rest"
-            assert order.quantity_e8 == order.cum_quantity_e8 + order.leaves_e8, f"{order.order_id} leaks"
-            assert order.arrival <= self.arrivals, f"{order.order_id} came after {self.arrivals}"
-
     def restore(self, row: Mapping[str, Any]) -> None:
         """Takes its counters from its BookRow."""
         self.trades = row["trades"]
         self.updates = row["updates"]
         self.arrivals = row["arrivals"]
+
+    def restore_order(self, order: Order) -> None:
+        """Takes a resting order, the oldest first, once the counters are known."""
+        assert order.leaves_e8 > 0, f"{order.order_id} rests with nothing open"
+        assert order.arrival <= self.arrivals, f"{order.order_id} came after {self.arrivals}"
+        self.book.add(order)
+
+    def restored(self) -> None:
+        """After the last restored order: nothing that was restored is news."""
+        self.book.check_top()
+        self.book.settle()
+
+    def check(self) -> None:
+        """Asserts what must be true of the book and its orders between two records; for tests."""
+        self.book.check()
+        for order in self.book.entries.values():
+            assert order.may_rest(), f"{order.order_id} may not rest"
+            assert order.quantity_e8 == order.cum_quantity_e8 + order.leaves_e8, f"{order.order_id} leaks"
+            assert order.arrival <= self.arrivals, f"{order.order_id} came after {self.arrivals}"
 
     def row(self) -> dict[str, Any]:
         """Its BookRow."""

@@ -76,17 +76,16 @@ class Matching:
             self._restoring.append(Order.from_row(row, market.symbol))
 
     def restored(self) -> None:
-        """Puts the restored orders into their books, oldest first, and checks the books."""
+        """Puts the restored orders into their books, oldest first; asserts that they can be true."""
         self._restoring.sort(key=lambda order: order.arrival)
         for order in self._restoring:
-            self._markets[order.symbol].book.add(order)
+            self._markets[order.symbol].restore_order(order)
         self._restoring.clear()
-        self.check()
         for market in self._markets.values():
-            market.book.settle()
+            market.restored()
 
     def check(self) -> None:
-        """Asserts what must be true of every book and order between two records."""
+        """Asserts what must be true of every book and order between two records; for tests."""
         for market in self._markets.values():
             market.check()
 
@@ -122,7 +121,7 @@ class Matching:
         if order.leaves_e8:
             if order.may_rest():
                 market.rest(order)
-                self._changed_orders[order.order_id] = order
+                self._remember(order)
             else:
                 text = f"limit={format_e8(order.limit_price_e8)} left={format_e8(order.leaves_e8)}"
                 said += _end(order, "canceled", "MATCHING_NO_LIQUIDITY", offset, at_us, text=text)
@@ -147,7 +146,7 @@ class Matching:
             self._remember(maker)
 
     def _remember(self, order: Order) -> None:
-        """Has the row of an order that was in the book written, or taken away once it ended."""
+        """Has the row of an order that rests written, or taken away once it ended."""
         if order.leaves_e8:
             self._changed_orders[order.order_id] = order
         elif order.logged:

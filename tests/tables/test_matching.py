@@ -605,3 +605,20 @@ def test_a_restored_book_that_does_not_change_says_nothing(desk: Desk) -> None:
     other = restored(desk)
     assert other.cycle() == []
     assert other.matching.changed_rows() == []
+
+
+def test_rows_that_cannot_be_true_are_not_restored(desk: Desk) -> None:
+    desk.new("a", "buy", 5, 100)
+    desk.new("b", "sell", 5, 101)
+    desk.cycle()
+    for wrong, word in (
+        ({"limit_price": 101 * ONE}, "crossed"),
+        ({"cum_quantity": 5 * ONE}, "nothing open"),
+        ({"arrival": 3}, "came after"),
+    ):
+        rows = dict(desk.rows)
+        row = desk.rows["id of a"]
+        desk.rows["id of a"] = row._replace(row=dict(row.row or {}) | wrong)
+        with pytest.raises(AssertionError, match=word):
+            restored(desk)
+        desk.rows = rows

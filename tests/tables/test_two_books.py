@@ -17,10 +17,14 @@ from tests.tables.desk import CODEC, Desk, restored
 from tests.tables.naive_book import NaiveBook
 
 SIDES = st.sampled_from(["buy", "sell"])
-PRICES = st.integers(95, 105)
+AWAY = st.integers(0, 2)
+PRICES = st.integers(97, 103)
 QUANTITIES = st.integers(1, 6)
-FORCES = st.sampled_from(["gtc", "gtc", "gtc", "day", "ioc", "fok"])
-KINDS = st.sampled_from(["limit", "limit", "limit", "limit", "market"])
+FORCES = st.sampled_from(["gtc", "day", "ioc", "fok"])
+KINDS = st.sampled_from(["limit", "limit", "market"])
+UNCHANGED = st.just(0)
+# Books that are emptied all the time stay thin: most draws end nothing.
+ENDS = st.sampled_from(["nothing"] * 14 + ["day", "halted", "closed"])
 
 
 def told(said: list[Said]) -> list[tuple[Any, ...]]:
@@ -85,19 +89,27 @@ class TwoBooks(RuleBasedStateMachine):
         assert encoded == others
         return told(said)
 
-    @rule(target=names, side=SIDES, kind=KINDS, force=FORCES, price=PRICES, quantity=QUANTITIES)
-    def new(self, side: str, kind: str, force: str, price: int, quantity: int) -> str:
+    def enter(self, side: str, kind: str, force: str, price: int, quantity: int) -> str:
         self.count += 1
         name = f"o{self.count}"
         expected = self.naive.new(name, side, kind, force, price, quantity)
         assert self.both("new", name, side, quantity, price, force, kind) == expected
         return name
 
+    @rule(target=names, side=SIDES, away=AWAY, quantity=QUANTITIES, day=st.booleans())
+    def rest(self, side: str, away: int, quantity: int, day: bool) -> str:
+        price = 99 - away if side == "buy" else 101 + away
+        return self.enter(side, "limit", "day" if day else "gtc", price, quantity)
+
+    @rule(target=names, side=SIDES, kind=KINDS, force=FORCES, price=PRICES, lots=st.integers(1, 15))
+    def trade(self, side: str, kind: str, force: str, price: int, lots: int) -> str:
+        return self.enter(side, kind, force, price, lots)
+
     @rule(name=names)
     def cancel(self, name: str) -> None:
         assert self.both("cancel", name) == self.naive.cancel(name)
 
-    @rule(name=names, quantity=QUANTITIES, price=PRICES, renamed=st.booleans())
+    @rule(name=names, quantity=UNCHANGED | QUANTITIES, price=UNCHANGED | PRICES, renamed=st.booleans())
     def replace(self, name: str, quantity: int, price: int, renamed: bool) -> None:
         request_id = f"{name} by {self.desk.offset}" if renamed else ""
         expected = self.naive.replace(name, quantity, price)
@@ -108,14 +120,13 @@ class TwoBooks(RuleBasedStateMachine):
         rests = self.naive.find(name) is not None
         assert self.both("status", name) == ([("order_status", name)] if rests else [])
 
-    @rule()
-    def expire_day(self) -> None:
-        assert self.both("control", "ExpireDay") == self.naive.end("expired", day_only=True)
-
-    @rule(state=st.sampled_from(["halted", "closed"]))
-    def halt(self, state: str) -> None:
-        said = self.both("control", "SetSymbolState", state=state, cancel_orders=True)
-        assert said == self.naive.end("canceled", day_only=False)
+    @rule(what=ENDS)
+    def end(self, what: str) -> None:
+        if what == "day":
+            assert self.both("control", "ExpireDay") == self.naive.end("expired", day_only=True)
+        elif what != "nothing":
+            said = self.both("control", "SetSymbolState", state=what, cancel_orders=True)
+            assert said == self.naive.end("canceled", day_only=False)
 
     @rule()
     def cycle(self) -> None:
@@ -150,4 +161,4 @@ class TwoBooks(RuleBasedStateMachine):
 
 
 TestTwoBooks = TwoBooks.TestCase
-TestTwoBooks.settings = settings(max_examples=60, stateful_step_count=60, deadline=None)
+TestTwoBooks.settings = settings(max_examples=120, stateful_step_count=80, deadline=None)
