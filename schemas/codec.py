@@ -6,13 +6,14 @@ those): whatever fails becomes a DecodeError with a reason, and bytes after the 
 
 import json
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 from io import BytesIO
 from typing import Any
 
 from fastavro import schemaless_reader, schemaless_writer
 
+from schemas.encoder import Encode, NotFlat, compiled
 from schemas.reasons import Reason
 from schemas.wire import Decoding, Encoding
 
@@ -97,6 +98,23 @@ def _record_of(theirs: Json) -> str:
     return record
 
 
+def _encoder(record: str, header: bytes) -> Encode:
+    """How messages of a record become framed bytes: compiled where it is flat, else by fastavro."""
+    try:
+        return compiled(schema(record), header)
+    except NotFlat:
+        return partial(by_fastavro, record, header)
+
+
+def by_fastavro(record: str, header: bytes, message: Mapping[str, Any]) -> bytes:
+    """The framed bytes of a message of any record of ours."""
+    encoding = _encoding(record)
+    out = BytesIO(header)
+    out.seek(HEADER)
+    schemaless_writer(out, encoding.wire, encoding.prepare(message))
+    return out.getvalue()
+
+
 class Codec:
     """Encodes records of ours and decodes whatever schema of them a producer registered.
 
@@ -107,17 +125,13 @@ class Codec:
     def __init__(self, ids: Mapping[str, int]) -> None:
         self._writers = {schema_id: _Writer(schema_text(record)) for record, schema_id in ids.items()}
         self._encoders = {
-            record: (b"\0" + schema_id.to_bytes(4, "big"), _encoding(record).wire, _encoding(record).prepare)
+            record: _encoder(record, b"\0" + schema_id.to_bytes(4, "big"))
             for record, schema_id in ids.items()
         }
 
     def encode(self, record: str, message: Mapping[str, Any]) -> bytes:
         """The framed bytes of a message; raises when a field is missing or of another type."""
-        header, wire, prepare = self._encoders[record]
-        out = BytesIO(header)
-        out.seek(HEADER)
-        schemaless_writer(out, wire, prepare(message))
-        return out.getvalue()
+        return self._encoders[record](message)
 
     @staticmethod
     def schema_id(value: bytes | None) -> int:
