@@ -65,7 +65,8 @@ class RowFile:
         """How much of the file was read so far, 0 to 1."""
         if self.kind == "parquet":
             return self._read_share
-        return min(1.0, self._raw.tell() / self._size)
+        # The reader of text closes the file at its end.
+        return 1.0 if self._raw.closed else min(1.0, self._raw.tell() / self._size)
 
     def close(self) -> None:
         """Closes the file."""

@@ -111,9 +111,10 @@ class Answers:
     async def _listen(self) -> None:
         async for batch in self._reader.batches():
             for read in batch:
-                self._hear(read)
+                self.hear(read)
 
-    def _hear(self, read: Read) -> None:
+    def hear(self, read: Read) -> None:
+        """Takes a record of the events topic."""
         message = read.message
         if not message or _owner(message) not in self._owners:
             return

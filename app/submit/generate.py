@@ -49,10 +49,10 @@ class OrderFile:
         self._number = 0
         self._names, self._weights = zip(*_MIX, strict=True)
         self._makers: dict[str, Callable[[], Line]] = {
-            "limit": self._limit,
+            "limit": self._resting,
             "market": self._market,
-            "ioc": lambda: self._limit() | {"time_in_force": "ioc"},
-            "fok": lambda: self._limit() | {"time_in_force": "fok"},
+            "ioc": lambda: self._limit("ioc"),
+            "fok": lambda: self._limit("fok"),
             "cancel": self._cancel,
             "replace": self._replace,
             "mass_cancel": self._mass_cancel,
@@ -65,18 +65,20 @@ class OrderFile:
         for name in self._random.choices(self._names, self._weights, k=count):
             yield self._makers[name]()
 
-    def _limit(self) -> Line:
-        random = self._random
-        instrument = random.choice(self._instruments)
-        side = random.choice(("buy", "sell"))
-        price_e8 = self._price(instrument, side)
-        line = self._order(instrument, side, price_e8) | {
-            "order_type": "limit",
-            "limit_price": format_e8(price_e8),
-            "time_in_force": "gtc" if random.random() < 0.2 else "day",
-        }
+    def _resting(self) -> Line:
+        line = self._limit("gtc" if self._random.random() < 0.2 else "day")
         self._recent.append(line)
         return line
+
+    def _limit(self, time_in_force: str) -> Line:
+        instrument = self._random.choice(self._instruments)
+        side = self._random.choice(("buy", "sell"))
+        price_e8 = self._price(instrument, side)
+        return self._order(instrument, side, price_e8) | {
+            "order_type": "limit",
+            "limit_price": format_e8(price_e8),
+            "time_in_force": time_in_force,
+        }
 
     def _market(self) -> Line:
         instrument = self._random.choice(self._instruments)
@@ -124,12 +126,11 @@ class OrderFile:
 
     def _invalid(self) -> Line:
         """An order that is well formed but must be rejected."""
-        line = self._limit()
-        self._recent.pop()
+        line = self._limit("day")
         return {**line, **self._random.choice(_FLAWS)(line)}
 
     def _some_recent(self) -> Line:
-        return self._random.choice(self._recent) if self._recent else self._limit()
+        return self._random.choice(self._recent) if self._recent else self._resting()
 
     def _order(self, instrument: Instrument, side: str, price_e8: int) -> Line:
         return {
