@@ -23,7 +23,7 @@ Level = Literal[
 ]
 LEVELS: tuple[str, ...] = get_args(Level)
 
-# Comparing is exponential in the worst case (unions of records within unions of records); ours take hundreds.
+# Comparing is exponential in the worst case (unions that differ within unions); ours take hundreds of steps.
 _STEPS_MAX = 50_000
 
 Names = Mapping[str, Json]
@@ -108,8 +108,10 @@ class _Check:
         """The reader's branches: one that fits is enough; else the violations of the one that is meant."""
         meant = None
         for branch in reader:
-            found = list(self._fork().types(branch, writer, path))
+            fork = self._fork()
+            found = list(fork.types(branch, writer, path))
             if not found:
+                self._asked = fork._asked
                 return
             branch = self._reader.get(branch, branch) if isinstance(branch, str) else branch
             if _kind(branch) == _kind(writer) and _same_name(branch, writer):

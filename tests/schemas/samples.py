@@ -44,22 +44,27 @@ def _values(node: Json) -> st.SearchStrategy[Any]:
 
 def sample(record: str) -> dict[str, Any]:
     """One message of a record, always the same; no field has its type's zero or its default."""
-    made: dict[str, Any] = _sample(expand(schema(record)))
+    made: dict[str, Any] = sample_of(expand(schema(record)))
     return made
 
 
-def _sample(node: Json) -> Any:
+def sample_of(node: Json) -> Any:
+    """A value of an expanded type."""
     if isinstance(node, list):
-        return _sample(next(branch for branch in node if branch != "null"))
+        return sample_of(next(branch for branch in node if branch != "null"))
     kind = node if isinstance(node, str) else node["type"]
     plain: dict[str, Callable[[], Any]] = {
         "string": lambda: "AAPL",
         "int": lambda: 7,
         "long": lambda: 1_700_000_000_000_000,
+        "float": lambda: 0.5,
+        "double": lambda: 0.5,
         "boolean": lambda: True,
         "bytes": lambda: 18_712_000_000 if isinstance(node, dict) else b"\x00\xff",
         "enum": lambda: node["symbols"][-1],
-        "array": lambda: [_sample(node["items"])],
-        "record": lambda: {field["name"]: _sample(field["type"]) for field in node["fields"]},
+        "fixed": lambda: b"x" * node["size"],
+        "array": lambda: [sample_of(node["items"])],
+        "map": lambda: {"k": sample_of(node["values"])},
+        "record": lambda: {field["name"]: sample_of(field["type"]) for field in node["fields"]},
     }
     return plain[kind]()
