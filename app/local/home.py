@@ -9,7 +9,6 @@ import json
 import os
 import secrets
 import shutil
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -118,20 +117,11 @@ def stop(home: Path, limit_s: float = 60.0) -> list[str]:
         if process is None:
             raise LocalError(f"the supervisor of {home} is just starting or ending: try again in a moment")
         process.terminate()
-        if not _released(home, limit_s):
+        if not leftovers.wait_gone(process, limit_s):
             process.kill()
-            _released(home, 5.0)
+            leftovers.wait_gone(process, 5.0)
         ended.append("supervisor")
     with held(home):
         ended += leftovers.clean(home)
         (home / "state.json").unlink(missing_ok=True)
     return ended
-
-
-def _released(home: Path, limit_s: float) -> bool:
-    end = time.monotonic() + limit_s
-    while is_held(home):
-        if time.monotonic() >= end:
-            return False
-        time.sleep(0.1)
-    return True

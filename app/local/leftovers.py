@@ -82,10 +82,17 @@ def _runs(process: psutil.Process, argv: list[str]) -> bool:
 
 
 def wait_gone(process: psutil.Process, limit_s: float) -> bool:
-    """Whether a process that is not our child ends within the limit."""
+    """Whether a process, ours or not, ends within the limit."""
     end = time.monotonic() + limit_s
-    while time.monotonic() < end:
-        if not process.is_running() or process.status() == psutil.STATUS_ZOMBIE:
-            return True
-        time.sleep(0.1)
-    return False
+    while _runs_on(process):
+        if time.monotonic() >= end:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def _runs_on(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
