@@ -9,6 +9,7 @@ have seen before is not published again.
 
 import secrets
 import time
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -140,8 +141,8 @@ class Writer:
     def _count(self, batch: list[Read], took_s: float) -> None:
         BATCH_SECONDS.observe(took_s)
         STALE_BOOKS.set(sum(image.stale for image in self._books.values()))
-        for read in batch:
-            (REFUSED if read.error else RECORDS).labels(read.short).inc()
+        for (short, taken), records in Counter((read.short, read.error is None) for read in batch).items():
+            (RECORDS if taken else REFUSED).labels(short).inc(records)
 
 
 def _check(stored: Mapping[Place, int], ends: Mapping[Place, int]) -> None:
