@@ -238,7 +238,11 @@ class Orders:
         quantity_e8, cum_e8, leaves_e8 = event["quantity"], event["cum_quantity"], event["leaves_quantity"]
         canceled_e8 = quantity_e8 - cum_e8 - leaves_e8
         status, ended = event["status"], event["status"] in TERMINAL
-        if cum_e8 > quantity_e8 or cum_e8 < 0 or leaves_e8 < 0:
+        if status == "rejected":
+            # Its quantity is what was asked, which may be why it was refused.
+            if cum_e8 or leaves_e8:
+                self._wrong(seen, f"has cum_quantity {format_e8(cum_e8)}, leaves {format_e8(leaves_e8)}")
+        elif cum_e8 > quantity_e8 or cum_e8 < 0 or leaves_e8 < 0:
             self._wrong(seen, f"cum_quantity {format_e8(cum_e8)} of {format_e8(quantity_e8)}")
         elif ended and leaves_e8:
             self._wrong(seen, f"is {status} with leaves_quantity {format_e8(leaves_e8)}")

@@ -329,6 +329,7 @@ class Replay:
             if places:
                 text = f"{symbol}: {len(places)} commands and words of matching without the other"
                 self._findings.wrong("I6", text, places[:3])
+                replay.stopped = "it is incomplete"
 
     def _left(self, replay: _Symbol) -> list[Place]:
         left = [seen.place for seen in replay.words if self._snapshot.has(seen.place)]
