@@ -211,11 +211,12 @@ def test_types_within_themselves_are_compared_once() -> None:
 
 
 def doubling(leaf: str) -> Schema:
-    """Thirty record types, each with two optional fields of the one before: a billion ways to the leaf."""
-    inner: list[Any] = [[{"name": "x", "type": leaf}]]
-    inner += [[{"name": half, "type": ["null", f"R{i}"]} for half in "ab"] for i in range(29)]
-    types = [{"type": "record", "name": f"R{i}", "fields": fields} for i, fields in enumerate(inner)]
-    return of(*({"kind": kind, "name": f"r{i}"} for i, kind in enumerate(types)))
+    """Twenty record types, each with two optional fields of the next: a million ways to the leaf."""
+    node: Any = {"type": "record", "name": "R0", "fields": [{"name": "x", "type": leaf}]}
+    for level in range(1, 20):
+        halves = [{"name": "a", "type": ["null", node]}, {"name": "b", "type": ["null", node["name"]]}]
+        node = {"type": "record", "name": f"R{level}", "fields": halves}
+    return parse(json.dumps(node))
 
 
 def test_types_that_are_met_again_and_again_are_compared_once() -> None:
