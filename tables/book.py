@@ -55,9 +55,12 @@ class LevelView(NamedTuple):
 
 
 class Level:
-    """All entries of one price, oldest first, their open quantity and their number."""
+    """All entries of one price, oldest first, their open quantity and their number.
 
-    __slots__ = ("newest", "oldest", "orders", "price_e8", "quantity_e8", "side")
+    `touched` says whether its side has kept what it was `before`.
+    """
+
+    __slots__ = ("newest", "oldest", "orders", "price_e8", "quantity_e8", "side", "touched")
 
     def __init__(self, side: "BookSide", price_e8: int) -> None:
         self.side = side
@@ -66,6 +69,7 @@ class Level:
         self.orders = 0
         self.oldest: Entry | None = None
         self.newest: Entry | None = None
+        self.touched = False
 
     def __iter__(self) -> Iterator[Entry]:
         entry = self.oldest
@@ -81,9 +85,7 @@ class BookSide:
     as they were then.
     """
 
-    __slots__ = ("before", "keys", "levels", "name", "opposite", "sign")
-
-    opposite: "BookSide"
+    __slots__ = ("before", "keys", "levels", "name", "sign")
 
     def __init__(self, name: str, sign: int) -> None:
         self.name = name
@@ -114,6 +116,11 @@ class BookSide:
         else:
             del keys[bisect_left(keys, key)]
 
+    def touch(self, level: Level) -> None:
+        """Keeps what a level is before it changes, unless one of its price was kept already."""
+        level.touched = True
+        self.before.setdefault(level.price_e8, (level.quantity_e8, level.orders))
+
     def depth(self, most: int | None = None) -> list[LevelView]:
         """The best levels (all of them unless told how many), best first."""
         keys = self.keys if most is None else self.keys[-most:]
@@ -125,26 +132,29 @@ class BookSide:
 
     def changes(self) -> list[LevelView]:
         """Levels that differ from what they were when this was asked last, best first; starts anew."""
-        changed = []
-        for price_e8 in sorted(self.before, reverse=self.sign > 0):
+        before, changed = self.before, []
+        self.before = {}
+        for price_e8 in sorted(before, reverse=self.sign > 0):
             level = self.levels.get(price_e8)
-            now = (level.quantity_e8, level.orders) if level is not None else (0, 0)
-            if now != self.before[price_e8]:
+            now = (0, 0)
+            if level is not None:
+                level.touched = False
+                now = (level.quantity_e8, level.orders)
+            if now != before[price_e8]:
                 changed.append(LevelView(price_e8, *now))
-        self.before.clear()
         return changed
 
 
 class Book(Generic[E]):
     """Bids, asks, and every resting entry by its order id."""
 
-    __slots__ = ("asks", "bids", "entries", "sides")
+    __slots__ = ("against", "asks", "bids", "entries", "sides")
 
     def __init__(self) -> None:
         self.bids = BookSide("buy", 1)
         self.asks = BookSide("sell", -1)
-        self.bids.opposite, self.asks.opposite = self.asks, self.bids
         self.sides = {"buy": self.bids, "sell": self.asks}
+        self.against = {"buy": self.asks, "sell": self.bids}
         self.entries: dict[str, E] = {}
 
     def add(self, entry: E) -> None:
@@ -154,8 +164,8 @@ class Book(Generic[E]):
         entries[order_id] = entry
         side, price_e8 = self.sides[entry.side], entry.limit_price_e8
         level = side.levels.get(price_e8) or side.open_level(price_e8)
-        if price_e8 not in side.before:
-            side.before[price_e8] = (level.quantity_e8, level.orders)
+        if not level.touched:
+            side.touch(level)
         entry.level = level
         newest = level.newest
         if newest is None:
@@ -173,8 +183,8 @@ class Book(Generic[E]):
         level = entry.level
         assert level is not None, f"{entry.order_id} does not rest"
         older, newer, side = entry.older, entry.newer, level.side
-        if level.price_e8 not in side.before:
-            side.before[level.price_e8] = (level.quantity_e8, level.orders)
+        if not level.touched:
+            side.touch(level)
         if older is None:
             level.oldest = newer
         else:
@@ -195,8 +205,8 @@ class Book(Generic[E]):
         assert level is not None, f"{entry.order_id} does not rest"
         assert 0 < leaves_e8 <= entry.leaves_e8, f"{entry.order_id}: {entry.leaves_e8} to {leaves_e8}"
         side = level.side
-        if level.price_e8 not in side.before:
-            side.before[level.price_e8] = (level.quantity_e8, level.orders)
+        if not level.touched:
+            side.touch(level)
         level.quantity_e8 += leaves_e8 - entry.leaves_e8
         entry.leaves_e8 = leaves_e8
 
@@ -206,7 +216,7 @@ class Book(Generic[E]):
         Best price first, oldest first, none beyond the limit price, together at most the quantity.
         Each entry's price is its own. Entries that gave all are off the book with `leaves_e8` 0.
         """
-        side = self.sides[side_name].opposite
+        side = self.against[side_name]
         keys, sign = side.keys, side.sign
         limit_key = limit_price_e8 * sign
         fills: list[tuple[E, int]] = []
@@ -217,8 +227,8 @@ class Book(Generic[E]):
     def _take_level(self, level: Level, quantity_e8: int, fills: list[tuple[E, int]]) -> int:
         """Takes from one level, oldest first; returns the quantity still wanted."""
         side = level.side
-        if level.price_e8 not in side.before:
-            side.before[level.price_e8] = (level.quantity_e8, level.orders)
+        if not level.touched:
+            side.touch(level)
         wanted_e8, entries = quantity_e8, self.entries
         entry = level.oldest
         while entry is not None and quantity_e8 >= entry.leaves_e8:
@@ -242,7 +252,7 @@ class Book(Generic[E]):
 
     def available(self, side_name: str, limit_price_e8: int, quantity_e8: int) -> int:
         """How much of the quantity an incoming order of that side would get within the limit price."""
-        side = self.sides[side_name].opposite
+        side = self.against[side_name]
         limit_key = limit_price_e8 * side.sign
         found_e8 = 0
         for level in side:
@@ -253,8 +263,8 @@ class Book(Generic[E]):
 
     def settle(self) -> None:
         """Forgets what changed: whoever would ask knows the book as it is."""
-        self.bids.before.clear()
-        self.asks.before.clear()
+        self.bids.changes()
+        self.asks.changes()
 
     def by_priority(self) -> list[E]:
         """Every resting entry: bids, then asks, best price first, oldest first."""

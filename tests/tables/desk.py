@@ -164,7 +164,6 @@ def restored(desk: Desk) -> Desk:
         assert row.row is not None
         other.matching.restore(row.kind, dict(row.row))
     other.matching.restored()
-    other.matching.check()
     other.rows, other.offset, other._last = dict(desk.rows), desk.offset, dict(desk._last)
     return other
 

@@ -151,6 +151,13 @@ def test_changes_are_the_levels_that_look_different_best_first() -> None:
     assert book.bids.changes() == []
 
 
+def test_less_quantity_is_a_change() -> None:
+    book = book_of(buy("a", 100, 5, 1))
+    book.settle()
+    book.reduce(book.entries["a"], 3)
+    assert book.bids.changes() == [LevelView(100, 3, 1)]
+
+
 def test_what_came_and_went_is_no_change() -> None:
     book = book_of(buy("a", 100, 5, 1))
     book.settle()
