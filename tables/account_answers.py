@@ -30,9 +30,30 @@ def repeat(known: AccountOrder, order: AccountOrder, record: Record, at_us: int)
         return orderless("rejected", record, at_us, taken(order.client_order_id, known))
     if not known.finished_us:
         return known.cleared_status_request(record.offset)
-    if known.status == "rejected":
-        return known.event("rejected", record.offset, at_us, known.reason, known.text)
-    return known.event("order_status", record.offset, at_us, known.reason)
+    return _final(known, record.offset, at_us)
+
+
+def final_status(order: AccountOrder | None, execution: Message, at_us: int) -> Said:
+    """The answer to a NewOrder that was repeated while its order ended; `execution` is its status_unknown.
+
+    It may come so late that the order is remembered no longer, or that a new one has its id.
+    """
+    request_offset = execution["request_offset"]
+    if order is not None and order.finished_us:
+        return _final(order, request_offset, at_us)
+    refusal = Refusal("ACCOUNTS_UNKNOWN_ORDER", f"order={execution['client_order_id']} is forgotten")
+    asked = {"order": execution["client_order_id"], "client_order_id": "", "symbol": ""}
+    who = {"account": execution["account"], "entered_by": "", "door": "unknown"}
+    kind, event = orderless(
+        "order_status", Record("Execution", asked | who, request_offset, at_us), at_us, refusal
+    )
+    return kind, {**event, "status": "unknown"}
+
+
+def _final(order: AccountOrder, request_offset: int, at_us: int) -> Said:
+    """The same rejection again, or how the order ended."""
+    event: OrderEventType = "rejected" if order.status == "rejected" else "order_status"
+    return order.event(event, request_offset, at_us, order.reason, order.text)
 
 
 def refused(event: OrderEventType, order: AccountOrder, record: Record, at_us: int, refusal: Refusal) -> Said:

@@ -1,8 +1,8 @@
 """The ids by which an account's orders are found, and how long each is remembered.
 
 A finished order is remembered for the window, and until its UTC day of entry has passed, since its
-order_id names that day. An id that a replace gave is remembered with its order, or until the window
-has passed since a later id took its place.
+order_id names that day, and until the answer to a replace under way has come. An id that a replace
+gave is remembered with its order, or until the window has passed since a later id took its place.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from schemas.records import Row
 from tables.account_orders import AccountOrder
 from tables.changes import Changes
 from tables.holdings import Account
-from tables.window import Window
+from tables.window import MINUTE_US, Window
 
 # How far the time that a request gives may be from the log's, to be taken as it is.
 ENTRY_TOLERANCE_US = 300_000_000
@@ -80,7 +80,7 @@ class OrderMemory:
             return order
         order = account.finished.get(id)
         if order is not None:
-            if logged_us < self._until_us(order):
+            if self._is_remembered(order, logged_us):
                 return order
             self._forget(order)
         alias = account.aliases.get(id)
@@ -96,10 +96,14 @@ class OrderMemory:
         day_passed_us = (order.entered_us // DAY_US + 1) * DAY_US + ENTRY_TOLERANCE_US
         return max(order.finished_us + self._window_us, day_passed_us)
 
+    def _is_remembered(self, order: AccountOrder, logged_us: int) -> bool:
+        # The answer to a replace under way must find its order, however late it comes.
+        return order.replacing_e8 is not None or logged_us < self._until_us(order)
+
     def _is_named_by(self, alias: Alias, logged_us: int) -> bool:
         order = alias.order
         if order.finished_us:
-            return logged_us < self._until_us(order)
+            return self._is_remembered(order, logged_us)
         # While a replace is under way its id is not the order's latest yet.
         current = alias.id == order.latest_id or order.replacing_e8 is not None
         return current or logged_us < alias.at_us + self._window_us
@@ -109,7 +113,6 @@ class OrderMemory:
         order.status = status
         order.reason = reason
         order.finished_us = at_us
-        order.replacing_e8 = None
         account = order.account
         account.live.pop(order.client_order_id, None)
         account.finished[order.client_order_id] = order
@@ -140,7 +143,11 @@ class OrderMemory:
     def forget_old(self) -> None:
         """Forgets some of what is remembered no longer."""
         for order in self._finished.due(self._heard_us, FORGET_MAX):
-            if order.account.finished.get(order.client_order_id) is order:
+            if order.account.finished.get(order.client_order_id) is not order:
+                continue
+            if self._is_remembered(order, self._heard_us):
+                self._finished.remember(order, self._heard_us + MINUTE_US)
+            else:
                 self._forget(order)
         for alias in self._aliases.due(self._heard_us, FORGET_MAX):
             if alias.order.account.aliases.get(alias.id) is not alias:

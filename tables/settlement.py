@@ -8,9 +8,10 @@ they happened; one that does not fit what was reserved is a fault of the system,
 from collections.abc import Mapping
 from typing import Any
 
-from schemas.messages import OrderEventType, OrderStatus
+from schemas.messages import OrderStatus
 from schemas.numbers import notional_e8
 from schemas.records import Said
+from tables.account_answers import final_status
 from tables.account_orders import AccountOrder
 from tables.changes import Changes
 from tables.holdings import Ledger
@@ -39,19 +40,16 @@ class Settlement:
         Raises AssertionError for an execution that does not fit what the account knows.
         """
         account = self._ledger.accounts.get(execution["account"])
-        client_order_id = execution["client_order_id"]
-        order = account and (account.live.get(client_order_id) or account.finished.get(client_order_id))
-        if not order:
+        if account is None:
             raise _unfit(execution, None)
-        execution_type = execution["execution_type"]
+        client_order_id, execution_type = execution["client_order_id"], execution["execution_type"]
+        order = account.live.get(client_order_id) or account.finished.get(client_order_id)
         if execution_type == "status_unknown":
-            return [_final_status(order, execution, at_us)]
-        if execution_type == "replace_rejected" and order.finished_us:
-            return []
-        instrument = self._instruments.get(order.symbol)
-        if order.finished_us or instrument is None:
+            return [final_status(order, execution, at_us)]
+        instrument = None if order is None else self._instruments.get(order.symbol)
+        if order is None or instrument is None:
             raise _unfit(execution, order)
-        if execution_type == "fill":
+        if execution_type == "fill" and not order.finished_us:
             self._fill(order, execution, instrument, at_us)
         else:
             self._settle_other(order, execution, instrument, at_us)
@@ -85,14 +83,14 @@ class Settlement:
     def _settle_other(
         self, order: AccountOrder, execution: Message, instrument: Instrument, at_us: int
     ) -> None:
-        """Takes an execution that is no fill of a live order, and frees what is needed no longer."""
+        """Takes an end or the answer to a replace, and frees what is needed no longer."""
         execution_type, reason = execution["execution_type"], execution["reason"]
-        if execution_type in _ENDS:
+        if execution_type in _ENDS and not order.finished_us:
             order.version = execution["version"]
             self._orders.finish(order, _ENDS[execution_type], reason, at_us)
         elif order.replacing_e8 is None:
             raise _unfit(execution, order)
-        elif execution_type == "replaced":
+        elif execution_type == "replaced" and not order.finished_us:
             self._replaced(order, execution, at_us)
         elif execution_type == "replace_rejected":
             order.replacing_e8 = None
@@ -124,14 +122,6 @@ class Settlement:
             self._orders.renamed(order, execution["request_id"], at_us)
         if not leaves_e8:
             self._orders.finish(order, "filled", "NONE", at_us)
-
-
-def _final_status(order: AccountOrder, execution: Message, at_us: int) -> Said:
-    """The answer to a NewOrder that was repeated while its order ended."""
-    if not order.finished_us:
-        raise _unfit(execution, order)
-    event: OrderEventType = "rejected" if order.status == "rejected" else "order_status"
-    return order.event(event, execution["request_offset"], at_us, order.reason)
 
 
 def _unfit(execution: Message, order: AccountOrder | None) -> AssertionError:

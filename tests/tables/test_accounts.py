@@ -1,15 +1,19 @@
 """Accounts: who may trade, what is held for orders, and the one answer to every request."""
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
 
+from schemas.codec import Codec, record_names, schema_text
 from schemas.ids import DAY_US, order_id
 from schemas.numbers import format_e8, parse_e8
 from schemas.reasons import Reason
 from schemas.records import Record, Said
+from tables.account_orders import AccountOrder
 from tables.accounts import Accounts
+from tables.holdings import Account
 from tests.tables.words import (
     HOUR_US,
     NOON_US,
@@ -294,6 +298,25 @@ def test_a_status_asked_for_while_the_order_ended_is_its_final_one(bank: Bank) -
     assert (status["event"], status["status"], status["request_offset"]) == ("order_status", "filled", 9)
 
 
+def test_a_status_that_comes_after_its_order_is_forgotten_says_so(bank: Bank) -> None:
+    bank.say(new_order("c1"), new_order("c1", offset=9), fill("c1", "10 @ 100"))
+    bank.say(new_order("c1", logged_us=NOON_US + 2 * WINDOW_US))
+    status = bank.answer(execution("c1", "status_unknown", request_offset=9))
+    assert refusal(status) == ("order_status", "ACCOUNTS_UNKNOWN_ORDER", "order=c1 is forgotten")
+    assert (status["status"], status["order_id"], status["request_offset"]) == ("unknown", "NONE", 9)
+
+
+def test_an_order_is_remembered_until_its_replace_is_answered(bank: Bank) -> None:
+    bank.say(new_order("c1"), replace_order("c1", "5"), execution("c1", "canceled"))
+    late_us = NOON_US + 9 * WINDOW_US
+    assert bank.answer(new_order("c1", logged_us=late_us))["event"] == "order_status"
+    bank.cycle()
+    bank.say(execution("c1", "replace_rejected", version=0))
+    bank.say(cancel_order("nothing", logged_us=late_us + HOUR_US))
+    bank.cycle()
+    assert [row.key for row in bank.accounts.changed_rows() if row.row is None] == ["order|alice|c1"]
+
+
 def test_an_id_is_remembered_for_the_window_after_its_order_ended(bank: Bank) -> None:
     bank.say(new_order("c1"), execution("c1", "canceled", logged_us=NOON_US + HOUR_US))
     last_us = NOON_US + HOUR_US + WINDOW_US - 1
@@ -393,8 +416,10 @@ def test_an_order_that_ends_holds_nothing(bank: Bank, execution_type: str) -> No
         fill("c1", "1 @ 100", "9", version=1),
         execution("c1", "replaced", "10", quantity="10", limit_price="100"),
         execution("c1", "replace_rejected", "10"),
-        execution("c1", "status_unknown"),
         execution("c1", "unknown"),
+        execution("done", "replace_rejected"),
+        execution("done", "replaced"),
+        execution("nobody", "canceled"),
         fill("done", "1 @ 100"),
         execution("done", "canceled"),
     ],
@@ -688,3 +713,65 @@ def test_a_status_alone_leaves_the_name(bank: Bank) -> None:
     [row] = [row for row in bank.accounts.changed_rows() if row.kind == "AccountRow"]
     assert row.row is not None
     assert (row.row["name"], row.row["status"]) == ("Alice", "suspended")
+
+
+# Rows and messages
+
+
+def _busy_bank() -> tuple[Bank, list[Said]]:
+    """A bank that has said one of everything, and what it said."""
+    bank = Bank()
+    bank.references.put({"symbol": "AAPL", "price": parse_e8("100"), "at_us": 0})
+    said = bank.say(
+        new_order("c1", "buy 10 AAPL 100", entered_by="api-1"),
+        fill("c1", "4 @ 99", "6"),
+        replace_order("c1", "9", client_order_id="c2"),
+        execution("c1", "replaced", "5", 3, quantity="9", limit_price="100", request_id="c2"),
+        replace_order("c2", "20", client_order_id="c3"),
+        new_order("c1", "buy 10 AAPL 100"),
+        cancel_order("c3"),
+        cancel_order("nothing"),
+        replace_order("nothing", "1"),
+        new_order("m1", "sell 2 AAPL market"),
+        new_order("s1", "sell 999 AAPL 100"),
+        new_order(""),
+        mass_cancel(),
+        execution("c1", "status_unknown"),
+        set_limits("alice", "500", "600000", control_id="k1"),
+    )
+    return bank, said + bank.accounts.end_cycle(NOON_US)
+
+
+def test_all_that_is_said_and_kept_has_the_fields_of_its_schema() -> None:
+    bank, said = _busy_bank()
+    rows = [(row.kind, row.row) for row in bank.accounts.changed_rows() if row.row is not None]
+    codec = Codec({name: number for number, name in enumerate(record_names())})
+    for kind, message in [*said, *rows]:
+        assert set(message) == {field["name"] for field in json.loads(schema_text(kind))["fields"]}, kind
+        assert codec.decode(codec.encode(kind, message)) == (kind, message)
+    assert {kind for kind, _ in said} == {
+        *("ClearedOrder", "ClearedCancel", "ClearedReplace", "ClearedStatusRequest"),
+        *("OrderEvent", "MassCancelReport", "ControlReport", "Position"),
+    }
+    assert {kind for kind, _ in rows} == {"AccountRow", "AccountOrderRow", "AssetRow", "AliasRow"}
+
+
+def test_an_order_taken_from_its_row_gives_the_same_row() -> None:
+    bank, _ = _busy_bank()
+    rows = [row for row in bank.accounts.changed_rows() if row.kind == "AccountOrderRow" and row.row]
+    assert {row.row["latest_id"] for row in rows if row.row} == {"c2", ""}
+    for row in rows:
+        assert row.row is not None
+        assert AccountOrder.from_row(Account("alice"), row.row).row() == row
+
+
+def test_rows_that_do_not_fit_each_other_end_the_worker() -> None:
+    bank, _ = _busy_bank()
+    rows = [row for row in bank.accounts.changed_rows() if row.row is not None]
+    for left_out in ("order|alice|c1", "account|alice", "asset|alice|cash|USD"):
+        restored = Accounts(0, bank.instruments, bank.references, WINDOW_US, 500)
+        for row in rows:
+            if row.key != left_out and row.row is not None:
+                restored.restore(row.kind, dict(row.row))
+        with pytest.raises(AssertionError):
+            restored.restored()
