@@ -6,8 +6,9 @@ request is sent, because the answer may be read before the receipt that names th
 """
 
 import asyncio
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+import time
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -27,6 +28,9 @@ _CONTROL_ANSWERS = frozenset({"ControlReport"})
 # With more waits than this, looking for each key in the bytes costs more than decoding.
 _KEYS_SOUGHT_MAX = 4
 
+# How long an answer that nobody waits for is still taken notice of.
+_NOTICED_S = 10.0
+
 Message = Mapping[str, Any]
 
 
@@ -39,7 +43,9 @@ class Wait:
         self.answer: Message | None = None
         self.latest: Message | None = None
         self.offset: int | None = None
+        self.forgotten = False
         self.early: list[tuple[str, Message]] = []
+        self.then: Callable[[Wait], None] | None = None
         self._kinds = kinds
         self._terminal = terminal
         self._over = asyncio.Event()
@@ -87,29 +93,48 @@ class Answers:
         self._placed: dict[tuple[str, str, int], Wait] = {}
         self._following: defaultdict[str, set[Wait]] = defaultdict(set)
         self._keys: Counter[bytes] = Counter()
+        self._noticed: deque[tuple[float, Wait]] = deque()
 
     @contextmanager
     def wait(self, request: str, message: Message, terminal: bool = False) -> Iterator[Wait]:
         """A wait for the answer to a request that is about to be sent; forgotten on exit."""
+        wait = self.begin(request, message, terminal)
+        try:
+            yield wait
+        finally:
+            self.forget(wait)
+
+    def begin(self, request: str, message: Message, terminal: bool = False) -> Wait:
+        """A wait for the answer to a request that is about to be sent; to be forgotten in the end."""
         topic = TOPIC_OF_RECORD[request].short
         key = message["account"] if "account" in message else message["symbol"]
         wait = Wait(topic, key, ANSWERS.get(request, _CONTROL_ANSWERS), terminal)
         self._unplaced[key].add(wait)
         self._keys[key.encode()] += 1
-        try:
-            yield wait
-        finally:
-            self._forget(wait)
+        return wait
 
     async def reached(self, wait: Wait, offset: int, timeout_s: float) -> None:
         """Waits for the answer to the request at `offset`; events that overtook its receipt count."""
+        self._sent(wait, offset)
+        await wait.until_over(timeout_s)
+
+    def notice(self, wait: Wait, offset: int, then: Callable[[Wait], None]) -> None:
+        """Calls `then` once the answer to the request at `offset` comes, if it does so soon."""
+        self._sent(wait, offset)
+        wait.then = then
+        now = time.monotonic()
+        self._noticed.append((now + _NOTICED_S, wait))
+        while self._noticed[0][0] < now:
+            self.forget(self._noticed.popleft()[1])
+        self._over(wait)
+
+    def _sent(self, wait: Wait, offset: int) -> None:
         self._discard(self._unplaced, wait.key, wait)
         wait.offset = offset
         for kind, message in wait.early:
             wait.hear(kind, message)
         wait.early.clear()
         self._place(wait)
-        await wait.until_over(timeout_s)
 
     def wants(self, record: ConsumerRecord) -> bool:
         """Whether a record may concern a wait: Avro keeps strings as they are, so its key is in the bytes."""
@@ -128,6 +153,13 @@ class Answers:
         for wait in concerned:
             wait.hear(kind, message)
             self._place(wait)
+            self._over(wait)
+
+    def _over(self, wait: Wait) -> None:
+        """Ends a wait that nobody sits through."""
+        if wait.over and wait.then is not None:
+            wait.then(wait)
+            self.forget(wait)
 
     def _place(self, wait: Wait) -> None:
         """Puts a wait where the next event that it wants will look for it."""
@@ -137,7 +169,11 @@ class Answers:
         elif wait.order_id is not None:
             self._following[wait.order_id].add(wait)
 
-    def _forget(self, wait: Wait) -> None:
+    def forget(self, wait: Wait) -> None:
+        """Ends a wait; once more does no harm."""
+        if wait.forgotten:
+            return
+        wait.forgotten = True
         self._discard(self._unplaced, wait.key, wait)
         if wait.offset is not None:
             self._placed.pop((wait.topic, wait.key, wait.offset), None)

@@ -36,6 +36,12 @@ class Recent:
             _, oldest = self._orders.popitem(last=False)
             self._of_client.pop((oldest["account"], oldest["client_order_id"]), None)
 
+    def refuse(self, order: dict[str, Any]) -> None:
+        """Remembers that an order was refused before it became one, unless it became one since."""
+        known = self._orders.get(order["order_id"])
+        if known is not None and not known["version"]:
+            self._orders[order["order_id"]] = order
+
     def get(self, order_id: str) -> dict[str, Any] | None:
         """The order as last seen here."""
         return self._orders.get(order_id)
@@ -70,7 +76,8 @@ class Parts:
     recent: Recent = field(default_factory=Recent)
 
 
-def _parts(connection: HTTPConnection) -> Parts:
+async def _parts(connection: HTTPConnection) -> Parts:
+    # A coroutine, because FastAPI would send a plain function to a thread: half of a request's time.
     parts: Parts = connection.app.state.parts
     return parts
 

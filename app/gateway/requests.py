@@ -103,28 +103,59 @@ async def enter_order(parts: Parts, entry: Entry, body: OrderBody, waiting: Wait
     message = cast(NewOrder, fields | entry.fields())
     named = order_id(message["account"], message["client_order_id"], message["entered_us"])
     order = order_just_entered(message, named)
-    wait = await ask(
-        parts,
-        "NewOrder",
-        message,
-        waiting,
-        lambda: parts.recent.put(order),
-        lookup=f"/api/v1/orders/{named}",
-        order_id=named,
-        client_order_id=message["client_order_id"],
-    )
+    lookup = {
+        "lookup": f"/api/v1/orders/{named}",
+        "order_id": named,
+        "client_order_id": message["client_order_id"],
+    }
+    if waiting is None:
+        await _enter_unwaited(parts, message, order, lookup)
+        return Outcome(order, 202)
+    wait = await ask(parts, "NewOrder", message, waiting, lambda: parts.recent.put(order), **lookup)
     created = wait is not None and wait.answer is not None and wait.answer["event"] == "accepted"
     return _order_outcome(parts, wait, order, 201 if created else 200)
+
+
+async def _enter_unwaited(
+    parts: Parts, message: NewOrder, order: dict[str, Any], lookup: Mapping[str, Any]
+) -> None:
+    """Sends an order; its answer is noticed, for who asks later: some refusals reach no sink by order_id."""
+    wait = parts.answers.begin("NewOrder", message)
+    try:
+        place = await send(parts, "NewOrder", message, **lookup)
+    except BaseException:
+        parts.answers.forget(wait)
+        raise
+    parts.recent.put(order)
+    parts.answers.notice(wait, place.offset, lambda heard: _remember(parts, heard, order))
+
+
+def _answered(wait: Wait, order: dict[str, Any]) -> dict[str, Any]:
+    """The order as the pipeline says it is."""
+    assert wait.answer is not None
+    assert wait.latest is not None
+    return order_of_event(wait.latest) | {"entered_at": _entered_at(wait.answer, order)}
+
+
+def _remember(parts: Parts, wait: Wait, order: dict[str, Any]) -> None:
+    """Keeps what the pipeline says of an order, for who asks before the sinks know it."""
+    assert wait.answer is not None
+    known = _answered(wait, order)
+    # A duplicate's rejection speaks of the duplicate, not of the order that has the id.
+    if wait.answer["reason"] == "ACCOUNTS_DUPLICATE_ORDER":
+        return
+    if known["version"]:
+        parts.recent.put(known)
+    elif wait.answer["event"] == "rejected":
+        parts.recent.refuse(known | {"order_id": order["order_id"]})
 
 
 def _order_outcome(parts: Parts, wait: Wait | None, order: dict[str, Any], done: int) -> Outcome:
     """The order as far as it is known; raises Problem when the pipeline refused the request."""
     if wait is None or wait.latest is None or wait.answer is None:
         return Outcome(order, 202)
-    order = order_of_event(wait.latest) | {"entered_at": _entered_at(wait.answer, order)}
-    # A duplicate's rejection speaks of the duplicate, not of the order that has the id.
-    if order["version"] and wait.answer["reason"] != "ACCOUNTS_DUPLICATE_ORDER":
-        parts.recent.put(order)
+    _remember(parts, wait, order)
+    order = _answered(wait, order)
     if wait.answer["event"] in _REFUSED_EVENTS:
         raise _refusal(wait.answer, order=order)
     return Outcome(order, done if wait.over else 202)

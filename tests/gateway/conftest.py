@@ -1,5 +1,6 @@
 """A gateway process on real Kafka, PostgreSQL and Redis, once for all tests of this folder."""
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -174,3 +175,13 @@ def order(client_order_id: str, **more: Any) -> dict[str, Any]:
         "quantity": "10",
         "limit_price": "187.12",
     } | more
+
+
+def until(condition: Callable[[], bool], limit_s: float = 10) -> bool:
+    """Whether a condition comes true within the limit."""
+    end = time.monotonic() + limit_s
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.02)
+    return False

@@ -94,3 +94,14 @@ async def test_without_waits_nothing_is_decoded_and_nothing_is_kept() -> None:
         await reached(answers, wait, 7, event(7, "accepted"))
     assert not answers.wants(record)
     assert not any((answers._unplaced, answers._placed, answers._following, answers._keys))
+
+
+async def test_an_answer_that_nobody_waits_for_is_noticed_once() -> None:
+    answers = Answers()
+    noticed: list[Wait] = []
+    wait = answers.begin("NewOrder", REQUEST)
+    answers.notice(wait, 7, noticed.append)
+    answers.hear("OrderEvent", event(7, "accepted"))
+    answers.hear("OrderEvent", event(7, "accepted"))
+    assert noticed == [wait]
+    assert not any((answers._unplaced, answers._placed, answers._following, answers._keys))

@@ -8,7 +8,7 @@ import pytest
 
 from app.gateway.resources import rfc3339
 from schemas.ids import order_id
-from tests.gateway.conftest import Start, client_of, order
+from tests.gateway.conftest import Start, client_of, order, until
 from tests.gateway.worker import ScriptedWorker
 
 JSON = {"Content-Type": "application/json"}
@@ -65,6 +65,13 @@ def test_a_refused_order_is_a_problem_with_the_reason_as_code(alice: httpx.Clien
     assert problem["detail"] == "free=1 asked=2"
     assert problem["next"].startswith("Deposit")
     assert problem["order"]["status"] == "rejected"
+
+
+def test_a_refusal_that_no_sink_has_by_order_id_can_still_be_looked_up(admin: httpx.Client) -> None:
+    entered = admin.post("/orders", json=order("early-1", account="NOBODY")).json()
+    assert until(lambda: admin.get(f"/orders/{entered['order_id']}").json()["status"] == "rejected")
+    refused = admin.get("/orders/by-client-id/NOBODY/early-1").json()
+    assert (refused["order_id"], refused["reason"]) == (entered["order_id"], "ACCOUNTS_UNKNOWN_ACCOUNT")
 
 
 def test_the_same_post_again_is_the_same_order(alice: httpx.Client) -> None:

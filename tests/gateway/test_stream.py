@@ -2,7 +2,6 @@
 
 import json
 import socket
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +14,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from app.cache.writer import READY
-from tests.gateway.conftest import ADMIN_KEY, Start
+from tests.gateway.conftest import ADMIN_KEY, Start, until
 from tests.gateway.test_reads import store_trade
 
 MakeKey = Callable[[str, str, list[str]], str]
@@ -183,8 +182,8 @@ def test_a_slow_client_is_disconnected_and_others_are_not(
         for number in range(400):
             cache.publish("quotes.AAPL", orjson.dumps({"symbol": "AAPL", "at": str(number), "venue": text}))
             assert heard(quick)["data"]["at"] == str(number)
-        assert _until(lambda: _metric(url, "oms_gateway_stream_dropped_total") == 1)
-        assert _until(lambda: _metric(url, "oms_gateway_stream_clients") == 1)
+        assert until(lambda: _metric(url, "oms_gateway_stream_dropped_total") == 1)
+        assert until(lambda: _metric(url, "oms_gateway_stream_clients") == 1)
 
 
 def test_when_redis_goes_away_clients_are_told_and_get_a_snapshot_on_its_return(
@@ -205,12 +204,3 @@ def test_when_redis_goes_away_clients_are_told_and_get_a_snapshot_on_its_return(
 def _metric(gateway: str, name: str) -> float:
     lines = httpx.get(f"{gateway}/metrics").text.splitlines()
     return float(next(line.split()[1] for line in lines if line.startswith(f"{name} ")))
-
-
-def _until(condition: Callable[[], bool], limit_s: float = 10) -> bool:
-    end = time.monotonic() + limit_s
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(0.05)
-    return False

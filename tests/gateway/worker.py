@@ -85,6 +85,9 @@ class ScriptedWorker:
 
     def _entered(self, read: Read) -> list[OrderEvent]:
         order = read.message
+        if order["account"] == "NOBODY":
+            refused = NOTHING | {name: order[name] for name in ("account", "client_order_id")}
+            return [event_of(refused, read.offset, "rejected", "ACCOUNTS_UNKNOWN_ACCOUNT", "account=NOBODY")]
         key = (order["account"], order["client_order_id"])
         if key in self._orders:
             return [event_of(self._orders[key], read.offset, "order_status")]
