@@ -1,9 +1,10 @@
 """What is between a record on the wire and its message: one pair of functions per schema, made once.
 
 The wire is standard Avro. fastavro decodes (and encodes what schemas.encoder leaves to it), with a schema
-reduced to what the bytes are: decimals are bytes, enums are numbers, names are ours. Generated functions do the rest: scaled integers, symbols,
-aliases, defaults. That is a third faster than logical types and schema resolution in fastavro, which builds
-its tables anew for every record; it takes symbols numbered -1, and skips fields beyond the end.
+reduced to what the bytes are: decimals are bytes, enums are numbers, names are ours. Generated functions do
+the rest: scaled integers, symbols, aliases, defaults. That is a third faster than logical types and schema
+resolution in fastavro, which builds its tables anew for every record; it takes symbols numbered -1, and
+skips fields beyond the end.
 
 A schema from outside is hostile until compiled. Refused: nesting beyond 32 levels and so every type that
 contains itself (reading one overflows the stack of the process); more than 10,000 parts; values that take no

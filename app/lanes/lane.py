@@ -124,6 +124,8 @@ class Lane:
         self.generation = generation
         self._expected = dict(self.positions)
         self._stopping = False
+        # A lane that was stopped and is kept was woken to stop; nothing waits yet.
+        self._arrived.clear()
         self._task = asyncio.create_task(self._run(), name=f"lane-{self.number}")
 
     async def stop(self) -> None:

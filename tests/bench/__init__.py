@@ -1,0 +1,1 @@
+"""Speed and memory, measured: `make bench`. Ratios against a baseline in the same interleaved run."""

@@ -1,0 +1,109 @@
+"""Latency from order to event (two transactions) at a steady rate, beside the one-hop floor.
+
+One process sends and reads, so both times come from one clock. The floor is the same records through
+the same producer and consumer without a worker in between.
+"""
+
+import asyncio
+import statistics
+import time
+from collections.abc import Awaitable, Callable
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from app.settings import Settings
+from app.topics import prepare
+from app.writer import TopicWriter
+from schemas.codec import Codec
+from tests.bench.system import Bench, Measured
+from tests.bench.workload import requests, setup
+
+WARM_UP = 0.2
+
+
+def percentile(values: list[float], share: float) -> float:
+    """The value below which `share` of all values are."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
+
+
+async def steady(settings: Settings, rate: int, seconds: float, topic: str) -> list[float]:
+    """Milliseconds from send to the first record about each request in `topic`, warm-up left out."""
+    codec = Codec(await prepare(settings))
+    sent: dict[tuple[str, str], float] = {}
+    latencies: list[float] = []
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=settings.kafka, isolation_level="read_committed", fetch_max_wait_ms=100
+    )
+    await consumer.start()
+    consumer.assign([TopicPartition(settings.topic(topic), lane) for lane in range(settings.partitions)])
+    await consumer.seek_to_end()
+    for partition in consumer.assignment():
+        await consumer.position(partition)
+
+    async def read() -> None:
+        while True:
+            fetched = await consumer.getmany(timeout_ms=500)
+            now_s = time.perf_counter()
+            for record in (r for records in fetched.values() for r in records):
+                _, message = codec.decode(record.value)
+                began_s = sent.pop((message.get("account", ""), message.get("client_order_id", "")), None)
+                if began_s is not None:
+                    latencies.append((now_s - began_s) * 1000)
+
+    reading = asyncio.create_task(read())
+    async with TopicWriter(settings) as writer:
+        await _send(writer, sent, rate, seconds)
+        await asyncio.sleep(1.0)
+    reading.cancel()
+    await asyncio.gather(reading, return_exceptions=True)
+    await consumer.stop()
+    return latencies[int(len(latencies) * WARM_UP) :]
+
+
+async def _send(writer: TopicWriter, sent: dict[tuple[str, str], float], rate: int, seconds: float) -> None:
+    began_s = time.perf_counter()
+    sending: set[asyncio.Task[object]] = set()
+    orders = (said for said in requests(10**9, seed=int(time.time())) if said[0] == "NewOrder")
+    for number in range(int(rate * seconds)):
+        rest_s = began_s + number / rate - time.perf_counter()
+        if rest_s > 0:
+            await asyncio.sleep(rest_s)
+        kind, message = next(orders)
+        sent[message["account"], message["client_order_id"]] = time.perf_counter()
+        task: asyncio.Task[object] = asyncio.ensure_future(writer.send(kind, message))
+        sending.add(task)
+        task.add_done_callback(sending.discard)
+    await asyncio.gather(*sending)
+
+
+Measure = Callable[[], Awaitable[list[float]]]
+
+
+async def report(bench: Bench, runs: int, rate: int, seconds: float) -> dict[str, float]:
+    """Interleaved runs of path and floor; prints medians of the percentiles."""
+    settings, floor = bench.settings("latency"), bench.settings("floor")
+    for each in (settings, floor):
+        await prepare(each)
+        async with TopicWriter(each) as writer:
+            await writer.send_many(setup(each.partitions))
+    worker = Measured(settings, ["-m", "app.cli", "worker"])
+    paths, floors = [], []
+    try:
+        await worker.ready()
+        await steady(settings, rate, 3, "events")
+        for _ in range(runs):
+            paths.append(await steady(settings, rate, seconds, "events"))
+            floors.append(await steady(floor, rate, seconds / 2, "orders"))
+    finally:
+        await worker.stop()
+    result = {}
+    for name, share in (("p50", 0.5), ("p99", 0.99)):
+        result[name] = statistics.median(percentile(run, share) for run in paths)
+        result[f"floor_{name}"] = statistics.median(percentile(run, share) for run in floors)
+    print(
+        f"order to event  at {rate}/s: p50 {result['p50']:.1f} ms, p99 {result['p99']:.1f} ms   "
+        f"one hop: p50 {result['floor_p50']:.1f} ms, p99 {result['floor_p99']:.1f} ms   "
+        f"[want p50 <= 40, p99 <= 100]"
+    )
+    return result

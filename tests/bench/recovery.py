@@ -1,0 +1,139 @@
+"""Recovery of changelogs in rows a second, and what a resting order weighs in a worker."""
+
+import gc
+import os
+import statistics
+import time
+
+import psutil
+from aiokafka import TopicPartition
+
+from app.lanes.changelog import load
+from app.topics import prepare
+from schemas.codec import Codec
+from schemas.numbers import ONE
+from schemas.topics import changelog_name
+from tables.accounts import Accounts
+from tables.matching import Matching
+from tables.reference import Instruments, ReferencePrices
+from tests.bench.system import Bench
+from tests.bench.workload import MID_E8, SYMBOLS, TICK_E8, setup
+
+
+def book_order_row(number: int) -> dict[str, object]:
+    """Row of a resting order, half of them on each side."""
+    side = "buy" if number % 2 else "sell"
+    away = (1 + number % 500) * TICK_E8
+    return {
+        "symbol": SYMBOLS[number % len(SYMBOLS)],
+        "account": f"BENCH-{number % 200:03d}",
+        "client_order_id": f"recovery-{number}",
+        "entry_id": "",
+        "order_id": f"ORDER{number:011d}",
+        "side": side,
+        "order_type": "limit",
+        "time_in_force": "gtc",
+        "quantity": 10 * ONE,
+        "limit_price": MID_E8 + (away if side == "sell" else -away),
+        "cum_quantity": 0,
+        "cum_notional": 0,
+        "arrival": number,
+        "version": 1,
+        "entered_by": "",
+        "door": "kafka",
+    }
+
+
+async def report(bench: Bench, runs: int, rows: int) -> dict[str, float]:
+    """Writes `rows` rows of resting orders once, loads them `runs` times."""
+    settings = bench.settings("recovery")
+    codec = Codec(await prepare(settings))
+    instruments, references = Instruments(), ReferencePrices()
+    for kind, message in setup(settings.partitions):
+        if kind == "Instrument":
+            instruments.put(message)  # type: ignore[arg-type]
+    topic = changelog_name(settings.app_id, "matching")
+    await _write(settings.kafka, topic, settings.partitions, codec, rows)
+    rates, weights = [], []
+    for _ in range(runs):
+        tables = {
+            TopicPartition(topic, lane): Matching(lane, instruments) for lane in range(settings.partitions)
+        }
+        gc.collect()
+        before = psutil.Process(os.getpid()).memory_info().rss
+        began_s = time.perf_counter()
+        await load(settings.kafka, tables, codec)
+        rates.append(rows / (time.perf_counter() - began_s))
+        gc.collect()
+        weights.append((psutil.Process(os.getpid()).memory_info().rss - before) / rows)
+        del tables
+        gc.collect()
+    account_bytes = _account_order_bytes(min(rows, 100_000))
+    rate, weight = statistics.median(rates), weights[0] + account_bytes
+    print(
+        f"recovery        {rate:>12,.0f} rows/s   resting order: {weights[0]:.0f} bytes in matching, "
+        f"{account_bytes:.0f} in accounts   [want >= 150,000 rows/s, <= 1,024 bytes]"
+    )
+    return {"rows_per_s": rate, "bytes_per_order": weight}
+
+
+async def _write(kafka: str, topic: str, partitions: int, codec: Codec, rows: int) -> None:
+    from aiokafka import AIOKafkaProducer
+
+    producer = AIOKafkaProducer(bootstrap_servers=kafka, max_batch_size=900_000)
+    await producer.start()
+    sent, batches = [], {lane: producer.create_batch() for lane in range(partitions)}
+    for number in range(-len(SYMBOLS), rows):
+        lane = number % partitions
+        key, value = _record(codec, number, rows)
+        if batches[lane].append(timestamp=None, key=key, value=value) is None:
+            sent.append(await producer.send_batch(batches[lane], topic, partition=lane))
+            batches[lane] = producer.create_batch()
+            batches[lane].append(timestamp=None, key=key, value=value)
+    for lane, batch in batches.items():
+        sent.append(await producer.send_batch(batch, topic, partition=lane))
+    for future in sent:
+        await future
+    await producer.stop()
+
+
+def _record(codec: Codec, number: int, rows: int) -> tuple[bytes, bytes]:
+    """The counters of each book first, under negative numbers; then the orders."""
+    if number < 0:
+        symbol = SYMBOLS[number]
+        counters = {"symbol": symbol, "trades": 0, "updates": 0, "arrivals": rows}
+        return symbol.encode(), codec.encode("BookRow", counters)
+    row = book_order_row(number)
+    return f"{row['symbol']}|{row['order_id']}".encode(), codec.encode("BookOrderRow", row)
+
+
+def _account_order_bytes(count: int) -> float:
+    """Resident bytes per live order in the accounts table."""
+    table = Accounts(0, Instruments(), ReferencePrices(), 86_400_000_000, 500)
+    gc.collect()
+    before = psutil.Process(os.getpid()).memory_info().rss
+    for number in range(count):
+        row = book_order_row(number)
+        table.restore(
+            "AccountOrderRow",
+            {
+                **{name: row[name] for name in ("account", "client_order_id", "order_id", "symbol", "side")},
+                **{name: row[name] for name in ("order_type", "time_in_force", "quantity", "limit_price")},
+                "body": number * 7919,
+                "cum_quantity": 0,
+                "cum_notional": 0,
+                "reserved": 0,
+                "status": "new",
+                "reason": "NONE",
+                "version": 1,
+                "text": "",
+                "latest_id": "",
+                "replacing": None,
+                "finished_us": 0,
+                "entered_us": 1,
+                "entered_by": "",
+                "door": "kafka",
+            },
+        )
+    gc.collect()
+    return (psutil.Process(os.getpid()).memory_info().rss - before) / count
