@@ -133,16 +133,32 @@ class Traders:
         return [*self._quoting(now_s), *self._taking_now(now_s, take)]
 
     def _quoting(self, now_s: float) -> Iterator[Said]:
-        for slot in self._slots.values():
-            quote = self._quotes.get(slot.symbol)
-            if quote is None:
-                continue
-            price_e8 = self._target(slot, quote)
-            order = slot.order
+        for account in self._makers:
+            for symbol, quote in self._quotes.items():
+                pair = [self._slots[account, symbol, side] for side in _SIDES]
+                targets = [self._target(slot, quote) for slot in pair]
+                busy = any(slot.order and (slot.order.changing or not slot.order.answered) for slot in pair)
+                wanted = (
+                    self._wants(slot, price_e8, now_s) for slot, price_e8 in zip(pair, targets, strict=True)
+                )
+                if not busy and any(wanted):
+                    yield from self._move(pair, targets, quote, now_s)
+
+    def _wants(self, slot: Slot, price_e8: int, now_s: float) -> bool:
+        """Whether a maker should do something about one side of its quote."""
+        return slot.idle(now_s) or (slot.order is not None and self._away(slot, slot.order, price_e8))
+
+    def _move(self, pair: list[Slot], targets: list[int], quote: Quote, now_s: float) -> Iterator[Said]:
+        """Moves both sides, first the one that makes room, so that a maker does not trade with itself."""
+        moves = list(zip(pair, targets, strict=True))
+        sell = pair[1].order
+        if sell is not None and targets[1] > sell.price_e8:
+            moves.reverse()
+        for slot, price_e8 in moves:
             if slot.idle(now_s):
                 yield self._enter(slot, price_e8, self._size(quote, slot), "gtc")
-            elif order and order.answered and not order.changing and self._away(slot, order, price_e8):
-                yield self._replace(slot, order, price_e8)
+            elif slot.order is not None and slot.order.price_e8 != price_e8:
+                yield self._replace(slot, slot.order, price_e8)
 
     def _taking_now(self, now_s: float, take: float) -> Iterator[Said]:
         random = self._random

@@ -23,6 +23,15 @@ _TRIES = 5
 _ACCOUNTS_AT_ONCE = 16
 
 
+# What a 200 says of each request.
+_REACHED = {
+    "NewOrder": "order_status",
+    "CancelOrder": "canceled",
+    "ReplaceOrder": "replaced",
+    "MassCancel": "applied",
+}
+
+
 class RestError(Exception):
     """The gateway cannot be used; the text says why and what to do."""
 

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from app.market.demo_instruments import demo_instruments
+from app.market.demo_instruments import PROFILES, demo_instruments
+from app.market.prices import Market
 from app.market.traders import Traders
 from schemas.messages import Quote
 from schemas.records import Said
@@ -84,11 +85,31 @@ def test_a_maker_follows_the_price_once_it_has_moved_far_enough() -> None:
     desk.saw(quote(10010, 10020))
     replaces = desk.requests(1.0, 0.0)
     assert [kind for kind, _ in replaces] == ["ReplaceOrder", "ReplaceOrder"]
-    assert [message["order"] for _, message in replaces] == [order["client_order_id"] for order in orders]
+    buy, sell = (order["client_order_id"] for order in orders)
+    assert [message["order"] for _, message in replaces] == [sell, buy]
     assert desk.requests(1.0, 0.0) == []
     for message in sent(replaces):
         desk.heard("OrderEvent", event({**message, "quantity": 1}, "replaced", "new"), 1.0)
     assert desk.requests(1.0, 0.0) == []
+
+
+def test_a_maker_never_trades_with_itself() -> None:
+    desk = traders()
+    market = Market(AAPL.values(), PROFILES, seed=5, rate=0.05)
+    resting: dict[str, tuple[str, int]] = {}
+    moves = 0
+    for now in range(500):
+        desk.saw(market.next_quote(0))
+        for kind, message in desk.requests(float(now), 0.0):
+            name = message["order"] if kind == "ReplaceOrder" else message["client_order_id"]
+            side = resting[name][0] if kind == "ReplaceOrder" else message["side"]
+            resting[name] = (side, message["limit_price"])
+            prices = dict(resting.values())
+            assert prices.get("buy", 0) < prices.get("sell", 2**63)
+            what = "replaced" if kind == "ReplaceOrder" else "accepted"
+            desk.heard("OrderEvent", event({**message, "quantity": 1}, what, "new"), float(now))
+            moves += kind == "ReplaceOrder"
+    assert moves > 200
 
 
 def test_a_filled_quote_is_entered_anew_and_a_partly_filled_one_stays() -> None:
