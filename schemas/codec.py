@@ -5,15 +5,16 @@ those): whatever fails becomes a DecodeError with a reason, and bytes after the 
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache, partial
 from importlib.resources import files
 from io import BytesIO
+from itertools import groupby
 from typing import Any
 
 from fastavro import schemaless_reader, schemaless_writer
 
-from schemas.encoder import Encode, NotFlat, compiled
+from schemas.encoder import Encode, NotFlat, compiled, zigzag
 from schemas.reasons import Reason
 from schemas.wire import Decoding, Encoding
 
@@ -72,7 +73,7 @@ def _record_by_name() -> dict[str, str]:
 class _Writer:
     """A writer's schema: the record of ours that it is and how to read it, or why it is refused."""
 
-    __slots__ = ("finish", "record", "refusal", "wire")
+    __slots__ = ("finish", "many", "record", "refusal", "wire")
 
     def __init__(self, text: str) -> None:
         self.refusal = ""
@@ -80,7 +81,7 @@ class _Writer:
             theirs = json.loads(text)
             self.record = _record_of(theirs)
             decoding = Decoding(theirs, schema(self.record))
-            self.wire, self.finish = decoding.wire, decoding.finish
+            self.wire, self.many, self.finish = decoding.wire, decoding.many, decoding.finish
         except Exception as error:
             # Whatever a hostile schema makes fail, RecursionError too.
             self.refusal = f"schema refused: {error}"[:_TEXT_MAX]
@@ -167,3 +168,25 @@ class Codec:
         if rest:
             raise DecodeError("DECODE_FAILED", f"{rest} bytes follow the record")
         return writer.record, message
+
+    def decode_own(self, values: Sequence[bytes]) -> list[tuple[str, dict[str, Any]]]:
+        """Record names and messages of values that our own writers wrote, in order.
+
+        A third cheaper than `decode`: what follows each other with one schema is read as one Avro array.
+        Only for topics that nobody else writes, since a value cut short would be completed by the next
+        one. Raises DecodeError when that leaves bytes over, KeyError for an id not learned yet.
+        """
+        decoded: list[tuple[str, dict[str, Any]]] = []
+        for schema_id, run in groupby(values, key=self.schema_id):
+            writer = self._writers[schema_id]
+            bodies = [value[HEADER:] for value in run]
+            array = b"".join((zigzag(len(bodies)), *bodies, b"\0"))
+            stream = BytesIO(array)
+            try:
+                messages = schemaless_reader(stream, writer.many, None)
+                decoded += [(writer.record, writer.finish(message)) for message in messages]
+            except Exception as error:
+                raise DecodeError("DECODE_FAILED", f"{type(error).__name__}: {error}"[:_TEXT_MAX]) from None
+            if len(messages) != len(bodies) or stream.tell() != len(array):
+                raise DecodeError("DECODE_FAILED", f"{len(bodies)} values are not {writer.record}s")
+        return decoded

@@ -168,16 +168,17 @@ class Encoding:
 
 class Decoding:
     """How records of some writer's schema are read: `finish` makes a message, in place, of what fastavro
-    reads with `wire`.
+    reads with `wire`; with `many` it reads an array of them.
 
     Raises ValueError, KeyError or TypeError for a writer's schema that cannot be read as ours.
     """
 
-    __slots__ = ("finish", "wire")
+    __slots__ = ("finish", "many", "wire")
 
     def __init__(self, writer: Json, ours: Json) -> None:
         wire, self.finish = _Source().reading(expand(writer), expand(ours))
         self.wire = parse_schema(wire, named_schemas={})
+        self.many = parse_schema({"type": "array", "items": wire}, named_schemas={})
 
 
 class _Source:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from schemas.codec import Codec
+from schemas.codec import HEADER, Codec
 
 log = logging.getLogger("oms.recovery")
 
@@ -107,11 +107,11 @@ async def _read(consumer: AIOKafkaConsumer, live: dict[TopicPartition, dict[byte
 
 
 async def _restore(table: Recoverable, rows: dict[bytes, bytes], codec: Codec) -> None:
-    decode, restore = codec.decode, table.restore
-    for index, value in enumerate(rows.values()):
-        kind, row = decode(value)
-        restore(kind, row)
-        if index % CHUNK_ROWS == 0:
-            await asyncio.sleep(0)
+    # Rows of one schema together: long runs decode faster, and a table takes them in any order.
+    restore, values = table.restore, sorted(rows.values(), key=lambda value: value[:HEADER])
     rows.clear()
+    for begin in range(0, len(values), CHUNK_ROWS):
+        for kind, row in codec.decode_own(values[begin : begin + CHUNK_ROWS]):
+            restore(kind, row)
+        await asyncio.sleep(0)
     table.restored()

@@ -238,33 +238,42 @@ class Lane:
         heard: dict[str, dict[str, list[Record]]] = {
             step.name: {topic: [] for topic in step.hears} for step in STEPS
         }
-        decode = self._decoder.codec.decode
         for short, delivery in taken.items():
-            outside = short in OUTSIDE
+            if short not in OUTSIDE:
+                self._sort_own(short, delivery, heard)
+                continue
             for raw in delivery.records:
-                value = raw.value
                 try:
-                    if outside and value is not None and len(value) > self._settings.request_bytes_max:
-                        raise DecodeError(
-                            "DECODE_TOO_LARGE",
-                            f"limit={self._settings.request_bytes_max} got={len(value)} bytes",
-                        )
-                    try:
-                        kind, message = decode(value)
-                    except KeyError:
-                        kind, message = await self._decoder.decode(value)
-                    step = _STEP_OF.get((short, kind))
-                    if step is None:
-                        raise DecodeError("DECODE_WRONG_RECORD", f"{delivery.topic} carries no {kind}")
-                    if outside and self._lane(message) != self.number:
-                        self._forward(short, raw, message)
-                        continue
+                    await self._sort_outside(short, raw, heard)
                 except DecodeError as error:
                     self._set_aside(raw, error)
-                    continue
-                record = Record(kind, message, raw.offset, raw.timestamp * 1000)
-                heard[step][short].append(record)
         return heard
+
+    def _sort_own(self, short: str, delivery: Delivery, heard: dict[str, dict[str, list[Record]]]) -> None:
+        """What lanes wrote for lanes: all of it decodes, and is where it belongs."""
+        decoded = self._decoder.codec.decode_own([raw.value or b"" for raw in delivery.records])
+        for raw, (kind, message) in zip(delivery.records, decoded, strict=True):
+            record = Record(kind, message, raw.offset, raw.timestamp * 1000)
+            heard[_STEP_OF[short, kind]][short].append(record)
+
+    async def _sort_outside(self, short: str, raw: Raw, heard: dict[str, dict[str, list[Record]]]) -> None:
+        """One record of whoever may write requests; raises DecodeError when it cannot be taken."""
+        value = raw.value
+        if value is not None and len(value) > self._settings.request_bytes_max:
+            raise DecodeError(
+                "DECODE_TOO_LARGE", f"limit={self._settings.request_bytes_max} got={len(value)} bytes"
+            )
+        try:
+            kind, message = self._decoder.codec.decode(value)
+        except KeyError:
+            kind, message = await self._decoder.decode(value)
+        step = _STEP_OF.get((short, kind))
+        if step is None:
+            raise DecodeError("DECODE_WRONG_RECORD", f"{raw.topic} carries no {kind}")
+        if self._lane(message) != self.number:
+            self._forward(short, raw, message)
+        else:
+            heard[step][short].append(Record(kind, message, raw.offset, raw.timestamp * 1000))
 
     def _lane(self, message: Mapping[str, Any]) -> int:
         account = message.get("account")
