@@ -37,7 +37,6 @@ def run(settings: Settings) -> None:
         try:
             asyncio.run(_serve(settings, listener))
         except (LogError, KafkaError) as error:
-            log.error("%s", error)
             raise SystemExit(f"registry: {error}") from error
 
 
