@@ -78,6 +78,13 @@ class Screen:
             self.say(f"  # {title}\n  {command}\n")
         self.say(f"`{oms()} status` shows processes and lag; `{oms()} down` or Ctrl-C ends all.")
 
+    def life(self, lines: list[str]) -> None:
+        """Prints what happened to one order."""
+        if lines:
+            self.say("\nAn order becomes a trade:\n")
+        for line in lines:
+            self.say(f"  {line}")
+
     def _show_running(self) -> None:
         if self._running:
             self._show("waiting for " + ", ".join(self._running))

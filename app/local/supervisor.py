@@ -16,6 +16,7 @@ from functools import partial
 import psutil
 
 from app.local import demo_key, home, kafka, leftovers, postgres, redis
+from app.local.first_trade import life_of_a_filled_order
 from app.local.kafka import LocalKafka
 from app.local.keeper import Keeper
 from app.local.own import oms
@@ -99,6 +100,8 @@ class Supervisor:
         self._ready = True
         self._write_state()
         self._screen.ready(self.state(), time.time() - self._began)
+        if self._options.market:
+            self._screen.life(await life_of_a_filled_order(self.settings()))
 
     def _clear_up(self) -> None:
         ended = leftovers.clean(self.home)
