@@ -1,4 +1,4 @@
-"""The other side of accounts for tests: a matcher that is slow to hear, and may refuse like risk.
+"""The other side of accounts for tests: slow to hear, and either a simple matcher or the real one.
 
 Cleared requests wait until `step` takes one; what it answers to requests is in `answers`, the
 executions for accounts are in `executions`, both in the order in which they happened.
@@ -7,6 +7,12 @@ executions for accounts are in `executions`, both in the order in which they hap
 from collections import deque
 from collections.abc import Mapping
 from typing import Any
+
+from schemas.records import Record
+from tables.matching import Matching
+from tables.reference import Instruments
+from tables.risk import Risk
+from tests.tables.words import NOON_US
 
 Message = Mapping[str, Any]
 Order = dict[str, Any]
@@ -123,3 +129,29 @@ class SymbolSide:
         self._match(order, message)
         if order["cum"] < order["quantity"]:
             self._resting[order["order_id"]] = order
+
+
+class RiskAndMatching(SymbolSide):
+    """The real risk and matching in place of the simple matcher."""
+
+    def __init__(self, instruments: Instruments) -> None:
+        super().__init__()
+        self._risk = Risk(0, instruments)
+        self._matching = Matching(0, instruments)
+
+    def step(self, refuse: bool) -> None:
+        """Takes the oldest waiting request; nothing is halted here, so `refuse` counts for nothing."""
+        kind, message = self.waiting.popleft()
+        record = Record(kind, dict(message), 0, NOON_US)
+        said = self._risk.apply(record, NOON_US)
+        for said_kind, words in self._matching.apply(record, NOON_US) if said is None else said:
+            if said_kind == "Execution":
+                self.executions.append(dict(words))
+            elif said_kind == "OrderEvent" and _answers(words):
+                self._answer(words["event"], words)
+
+
+def _answers(event: Message) -> bool:
+    """Whether an event answers a request: not a trade, and not the cancel of an order that did not ask."""
+    asked_for = event["event"] != "canceled" or event["reason"] == "MATCHING_CANCELED_BY_REQUEST"
+    return bool(asked_for and event["event"] != "trade")

@@ -18,7 +18,7 @@ from tables.account_orders import AccountOrder
 from tables.accounts import Accounts
 from tables.holdings import Account
 from tables.limits import replace_costs_e8
-from tests.tables.symbol_side import SymbolSide
+from tests.tables.symbol_side import RiskAndMatching, SymbolSide
 from tests.tables.words import (
     HOUR_US,
     NOON_US,
@@ -90,12 +90,13 @@ scripts = st.lists(actions, min_size=30, max_size=70)
 class World:
     """Accounts and a symbol side, driven by actions; remembers what was said and what must be answered."""
 
-    def __init__(self) -> None:
-        self.instruments, self.references = market("AAPL")
-        self.instruments.put(instrument("HALF", multiplier="0.5"))
+    def __init__(self, with_matching: bool = False) -> None:
+        any_price: dict[str, Any] = {"lot_size": "0.00000001", "ticks": [("0", "0.00000001")], "band_bps": 0}
+        self.instruments, self.references = market("AAPL", **any_price)
+        self.instruments.put(instrument("HALF", multiplier="0.5", **any_price))
         self.references.put({"symbol": "AAPL", "price": 66_666_667, "at_us": 0})
         self.accounts = self._empty()
-        self.symbol_side = SymbolSide()
+        self.symbol_side = RiskAndMatching(self.instruments) if with_matching else SymbolSide()
         self.now_us = NOON_US
         self.said: list[Said] = []
         self.requests: dict[int, str] = {}
@@ -203,9 +204,9 @@ class World:
         self.end_cycle()
 
 
-def run(script: list[Action], restore_after: int = -1) -> World:
+def run(script: list[Action], restore_after: int = -1, with_matching: bool = False) -> World:
     """The world after a script; after one of its actions a restored lane takes over."""
-    world = World()
+    world = World(with_matching)
     for number, action in enumerate(script):
         world.act(action)
         if number == restore_after:
@@ -219,9 +220,9 @@ quick = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCh
 
 
 @quick
-@given(scripts)
-def test_every_request_has_exactly_one_answer(script: list[Action]) -> None:
-    world = run(script)
+@given(scripts, st.booleans())
+def test_every_request_has_exactly_one_answer(script: list[Action], with_matching: bool) -> None:
+    world = run(script, with_matching=with_matching)
     answered = Counter(world.answers)
     for _, offset, event in world.symbol_side.answers:
         answered[offset, event] += 1
@@ -233,9 +234,9 @@ def test_every_request_has_exactly_one_answer(script: list[Action]) -> None:
 
 
 @quick
-@given(scripts)
-def test_cash_and_holdings_are_conserved(script: list[Action]) -> None:
-    world = run(script)
+@given(scripts, st.booleans())
+def test_cash_and_holdings_are_conserved(script: list[Action], with_matching: bool) -> None:
+    world = run(script, with_matching=with_matching)
     totals: Counter[str] = Counter()
     for (_, asset), position in world.positions.items():
         totals[asset] += position["total"]
