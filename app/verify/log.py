@@ -25,6 +25,7 @@ from schemas.topics import TOPICS, changelog_name
 _SLACK_MS = 200
 _AHEAD_MAX = 20_000
 _POLL_MS = 250
+_FETCH_WAIT_MS = 25
 _STALLED_S = 30.0
 # Header of a record that a lane forwarded from a wrong partition.
 FORWARDED = "oms-forwarded"
@@ -81,7 +82,8 @@ class LogReader:
             isolation_level="read_committed",
             enable_auto_commit=False,
             auto_offset_reset="earliest",
-            max_poll_records=20_000,
+            # A request for partitions that have nothing more holds up those that have.
+            fetch_max_wait_ms=_FETCH_WAIT_MS,
         )
         try:
             await consumer.start()
@@ -119,6 +121,8 @@ class LogReader:
     async def read(self, until: Mapping[Source, int]) -> AsyncIterator[list[Seen]]:
         """Records of the sources of `until`, from where the last read ended to before those offsets."""
         behind = {self._partitions[source]: end for source, end in until.items()}
+        self._consumer.pause(*(self._sources.keys() - behind.keys()))
+        self._consumer.resume(*behind)
         moved_s = time.monotonic()
         while behind:
             for partition, records in self._turns(behind):

@@ -3,7 +3,7 @@
 What becomes of a record of orders or control, one of three and once:
 - in the lane of its account or symbol: an answer on events
 - in another lane: one copy, marked as forwarded, in the right lane
-- undecodable (or forwarded and still wrong): one dead letter with its bytes
+- undecodable, or marked as forwarded and still in a wrong lane: one dead letter with its bytes
 
 An event names the request it answers by its offset; the partition is the lane of the account, or the
 event's own where accounts refused it, for then the account may be any text. Also I9: no answer is older
@@ -35,6 +35,8 @@ _KINDS = ("", "NewOrder", "CancelOrder", "ReplaceOrder", "MassCancel", "other")
 _TERMS = ("account", "client_order_id", "symbol", "side", "order_type", "time_in_force", "quantity")
 
 ANSWER, LETTER, COPY = "an answer", "a dead letter", "a forwarded copy"
+# Of a symbol whose own lane was perhaps not known when the control came.
+EITHER = "an answer or a forwarded copy"
 _ANSWER_TOPICS = ("events", "dead-letters", "orders", "control")
 
 Key = tuple[str, int, int]
@@ -126,11 +128,11 @@ class Requests:
         self._findings.check("I1")
         expected = self._expected(seen)
         self._unanswered[seen.place] = (seen, expected)
-        if seen.forwarded and not seen.error:
+        if seen.forwarded and expected in (ANSWER, EITHER):
             original = _pair(seen, self._misrouted, self._copies)
             if original is not None:
                 self._became(original.place, seen, COPY)
-        if expected is COPY:
+        elif expected in (COPY, EITHER):
             copy = _pair(seen, self._copies, self._misrouted)
             if copy is not None:
                 self._became(seen.place, copy, COPY)
@@ -147,7 +149,7 @@ class Requests:
         else:
             lanes = self._markets.lanes(seen.message["symbol"])
         if seen.partition in lanes:
-            return ANSWER
+            return ANSWER if len(lanes) == 1 else EITHER
         return LETTER if seen.forwarded else COPY
 
     def event(self, seen: Seen) -> None:
@@ -227,8 +229,8 @@ class Requests:
 
     def _misfit(self, request: Seen, expected: str, answer: Seen, how: str) -> str:
         """What is wrong with the answer of a request; empty when nothing is."""
-        if how != expected:
-            refused = how is LETTER and expected is ANSWER and answer.message["reason"] in _MAY_BE_REFUSED
+        if how != expected and (expected is not EITHER or how is LETTER):
+            refused = how is LETTER and expected is not COPY and answer.message["reason"] in _MAY_BE_REFUSED
             return "" if refused else f"it needs {expected} and has {how}"
         if how is LETTER:
             same = answer.message["value"] == request.value and answer.message["key"] == request.key
@@ -326,6 +328,6 @@ def _terms_misfit(request: Seen, accepted: Message) -> str:
         return f"accepted with limit_price {format_e8(accepted['limit_price'])}, asked {format_e8(limit_e8)}"
     account, client_order_id = asked["account"], asked["client_order_id"]
     days = (asked["entered_us"], request.timestamp_us)
-    if accepted["order_id"] not in [order_id(account, client_order_id, day_us) for day_us in days]:
+    if all(order_id(account, client_order_id, day_us) != accepted["order_id"] for day_us in days):
         return f"order_id {accepted['order_id']} is not made of its account, client_order_id and day"
     return ""

@@ -155,11 +155,10 @@ class History:
         self.records[self.records.index(seen)] = changed
         return changed
 
-    def add(self, seen: Seen, after: Seen, offset: int | None = None, **fields: Any) -> Seen:
+    def add(self, seen: Seen, after: Seen, **fields: Any) -> Seen:
         """One more record like it, right after another one of its partition."""
-        offset = after.offset + 1 if offset is None else offset
         more = seen._replace(
-            message={**seen.message, **fields}, offset=offset, timestamp_us=after.timestamp_us
+            message={**seen.message, **fields}, offset=after.offset + 1, timestamp_us=after.timestamp_us
         )
         self.records.insert(self.records.index(after) + 1, more)
         return more

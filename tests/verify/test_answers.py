@@ -105,12 +105,7 @@ def test_a_dead_letter_with_other_bytes_is_red():
 def test_a_dead_letter_of_a_request_that_was_answered_is_red():
     history = History()
     letter, request = history.find("DeadLetter"), history.find("NewOrder", client_order_id="end")
-    history.add(letter, after=letter, partition=request.partition, offset=None)
-    history.change(
-        history.last(lambda seen: seen.kind == "DeadLetter"),
-        partition=request.partition,
-        offset=request.offset,
-    )
+    history.add(letter, after=letter, partition=request.partition, offset=request.offset)
     assert history.red() == {"I1"}
 
 
@@ -119,15 +114,9 @@ def test_a_request_that_became_a_dead_letter_for_its_unknown_schema_is_green():
     request = history.find("CancelOrder", order="nobody's")
     history.drop(history.event("cancel_rejected", "nobody's"))
     letter = history.find("DeadLetter")
-    later = history.add(letter, after=letter)
-    history.change(
-        later,
-        partition=request.partition,
-        offset=request.offset,
-        reason="DECODE_UNKNOWN_SCHEMA",
-        key=request.key,
-        value=request.value,
-    )
+    place = {"partition": request.partition, "offset": request.offset}
+    what = {"reason": "DECODE_UNKNOWN_SCHEMA", "key": request.key, "value": request.value}
+    history.add(letter, after=letter, **place, **what)
     assert history.red() == set()
 
 
@@ -145,6 +134,18 @@ def test_a_copy_forwarded_twice_is_red():
     last = history.last(lambda seen: (seen.short, seen.partition) == ("orders", copy.partition))
     history.add(copy, after=last)
     assert history.red() == {"I1"}
+
+
+def test_a_record_whose_sender_marked_it_as_forwarded_is_no_copy_of_another():
+    history = History()
+    original = history.find("NewOrder", client_order_id="lost")
+    answer = history.find("DeadLetter")
+    forged = original._replace(offset=original.offset + 1, forwarded=True)
+    history.records.insert(history.records.index(original), forged)
+    place = {"partition": forged.partition, "offset": forged.offset}
+    what = {"reason": "LANE_MISROUTED", "key": forged.key, "value": forged.value}
+    history.add(answer, after=answer, **place, **what)
+    assert history.red() == set()
 
 
 def test_a_record_in_a_wrong_lane_that_was_answered_there_as_well_is_red():
