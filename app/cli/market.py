@@ -163,7 +163,8 @@ def replay_order_flow(
     as_json: Json = False,
 ) -> None:
     """Replay recorded order flow (L3) as requests, in its order."""
-    from app.market.order_flow import OrderFlow, open_for, paced
+    from app.market.order_flow import OrderFlow, open_for
+    from app.market.pace import paced
     from app.submit.submit import submit
 
     report = BadLines(strict)

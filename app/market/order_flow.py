@@ -7,9 +7,7 @@ time priority. An order recorded at price 0, which is what a feed shows of a pri
 is entered at one tick, the nearest price there is, and counted in `at_one_tick`.
 """
 
-import asyncio
-import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, cast
 
@@ -26,8 +24,6 @@ Report = Callable[[BadLine], None]
 
 _SNAPSHOT_COLUMNS = ("symbol", "side", "queue_pos", "order_id", "price", "size")
 _EVENT_COLUMNS = ("ts_ns", "symbol", "action", "order_id", "side", "price", "size")
-_CHUNK = 2000
-_TICK_S = 0.005
 
 
 class Step(NamedTuple):
@@ -177,25 +173,3 @@ async def open_for(settings: Settings, flow: OrderFlow, timeout_s: float) -> Non
     await create_missing(settings, instruments)
     bands = [open_band(market["symbol"]) for market in instruments]
     await apply_controls(settings, [*flow.controls(), *bands], timeout_s)
-
-
-async def paced(steps: Iterable[Step], speed: float) -> AsyncIterator[list[Said]]:
-    """Requests in their order, in chunks of those that are due within the same few milliseconds.
-
-    The snapshot comes at once, then the events at their recorded pace times `speed` (0: at once).
-    """
-    chunk: list[Said] = []
-    first_us = started = 0.0
-    for step in steps:
-        if step.due_us and not first_us:
-            first_us, started = step.due_us, time.monotonic()
-        due_s = (step.due_us - first_us) / 1e6 / speed if speed and step.due_us else 0.0
-        wait_s = due_s - (time.monotonic() - started)
-        if chunk and (wait_s > _TICK_S or len(chunk) >= _CHUNK):
-            yield chunk
-            chunk = []
-        if wait_s > _TICK_S:
-            await asyncio.sleep(wait_s)
-        chunk.append(step.said)
-    if chunk:
-        yield chunk

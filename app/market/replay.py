@@ -5,15 +5,15 @@ the trade before it. Several files are merged by the time that the recorder rece
 exchange's time). A bad line is reported and left out. Times of quotes stay those of their venue.
 """
 
-import asyncio
 import heapq
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, cast
 
 from app.files import BadLine, FileError, Row, RowFile, parse_time_us
+from app.market.pace import paced
 from app.settings import Settings
 from app.writer import Stream, TopicWriter
 from schemas.messages import Quote
@@ -38,8 +38,6 @@ TIMES_NS = {
     "recv_ts_ns": 1,
 }
 FIELDS = ("symbol", *TIMES_NS, *NUMBERS)
-_CHUNK = 2000
-_TICK_S = 0.005
 
 
 class Tick(NamedTuple):
@@ -193,7 +191,7 @@ async def replay(
     started = time.monotonic()
     async with TopicWriter(settings) as writer:
         stream = Stream(writer)
-        async for chunk in paced(merged, speed):
+        async for chunk in paced(((tick.due_us, tick) for tick in merged), speed):
             quotes = [tape.quote(tick) for tick in chunk]
             await stream.post([("Quote", quote) for quote in quotes])
             done.quotes += len(quotes)
@@ -204,24 +202,3 @@ async def replay(
     for file in files:
         file.close()
     return done
-
-
-async def paced(merged: Iterable[Tick], speed: float) -> AsyncIterator[list[Tick]]:
-    """Chunks of ticks when they are due: all that fall into the same few milliseconds together."""
-    chunk: list[Tick] = []
-    first_us = -1
-    started = time.monotonic()
-    for tick in merged:
-        if first_us < 0:
-            first_us = tick.due_us
-        due_s = (tick.due_us - first_us) / 1e6 / speed if speed else 0.0
-        wait_s = due_s - (time.monotonic() - started)
-        if chunk and (wait_s > _TICK_S or len(chunk) >= _CHUNK):
-            yield chunk
-            chunk = []
-            wait_s = due_s - (time.monotonic() - started)
-        if wait_s > _TICK_S:
-            await asyncio.sleep(wait_s)
-        chunk.append(tick)
-    if chunk:
-        yield chunk

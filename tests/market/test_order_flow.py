@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from app.files import BadLine, FileError
-from app.market.order_flow import OrderFlow, paced
+from app.market.order_flow import OrderFlow
 from schemas.numbers import format_e8
 from tests.market.l3_expectations import (
     EVENTS,
@@ -110,11 +110,3 @@ def test_a_file_without_the_columns_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text("symbol,price\n")
     with pytest.raises(FileError, match="lacks the columns side, queue_pos, order_id, size"):
         OrderFlow(tmp_path / "x.csv", tmp_path / "x.csv", "T", lambda bad: None)
-
-
-async def test_events_keep_their_recorded_distance_divided_by_the_speed(tmp_path: Path) -> None:
-    events = "".join(f"{1000 + i * 100_000_000},1,A/USD,{i},add,e{i},buy,10,1\n" for i in range(3))
-    flow = flow_of(tmp_path, "1,A/USD,buy,0,s,10,1\n", events)
-    chunks = [len(chunk) async for chunk in paced(flow.steps, 2.0)]
-    assert chunks == [2, 1, 1]
-    assert [len(chunk) async for chunk in paced(flow.steps, 0.0)] == [4]

@@ -10,7 +10,7 @@ import pytest
 
 from app.files import BadLine, FileError, RowFile
 from app.market.derive import instruments_of_quotes, quote_currency
-from app.market.replay import Tape, Tick, paced, ticks
+from app.market.replay import Tape, Tick, ticks
 from schemas.messages import Quote
 from schemas.numbers import format_e8
 from tests.market.l3_expectations import DATA, needs_data
@@ -123,12 +123,6 @@ def test_parquet_gives_what_the_same_csv_gives(tmp_path: Path) -> None:
     assert from_parquet[0] == from_csv[0]
     # A floating-point 0.30000000000000004 is rounded to what was meant.
     assert from_parquet[1].fields == {"bid": 30_000_000, "bid_size": 50_000_000, "ask": 70_000_000}
-
-
-async def test_quotes_keep_their_recorded_distance_divided_by_the_speed() -> None:
-    line = [Tick(due, due, "A", {}) for due in (0, 1000, 200_000, 400_000)]
-    assert [len(chunk) async for chunk in paced(line, 4.0)] == [2, 1, 1]
-    assert [len(chunk) async for chunk in paced(line, 0.0)] == [4]
 
 
 def test_tick_and_lot_are_the_coarsest_that_fit_every_value(tmp_path: Path) -> None:

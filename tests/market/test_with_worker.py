@@ -12,7 +12,8 @@ from app.files import RowFile
 from app.lookup import read_to_end
 from app.market.demo import Demo
 from app.market.generator import generate
-from app.market.order_flow import OrderFlow, open_for, paced
+from app.market.order_flow import OrderFlow, open_for
+from app.market.pace import paced
 from app.market.seed import MAKER_ACCOUNTS, seed
 from app.reader import TopicReader
 from app.settings import Settings
