@@ -192,14 +192,14 @@ async def test_a_killed_redis_is_filled_again(settings: Settings, tmp_path: Path
 async def test_kills_of_the_cache_tell_every_event_and_end_with_the_same_values(
     settings: Settings, tmp_path: Path
 ) -> None:
-    trips = 300
+    trips = 240
     async with Log(settings) as log, Redis.from_url(settings.redis) as redis, redis.pubsub() as news:
         cache = SinkProcess("cache", settings, tmp_path)
         await cache.ready()
         await news.subscribe("orders.A")
         told: list[tuple[str, dict[str, Any]]] = []
         for number in range(3):
-            await log.say(*round_trips(range(number * 100, (number + 1) * 100)))
+            await log.say(*round_trips(range(number * 80, (number + 1) * 80)))
             await asyncio.sleep(0.02 * number)
             cache.kill()
             cache = SinkProcess("cache", settings, tmp_path)
