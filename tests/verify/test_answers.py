@@ -140,8 +140,8 @@ def test_a_record_whose_sender_marked_it_as_forwarded_is_no_copy_of_another():
     history = History()
     original = history.find("NewOrder", client_order_id="lost")
     answer = history.find("DeadLetter")
-    forged = original._replace(offset=original.offset + 1, forwarded=True)
-    history.records.insert(history.records.index(original), forged)
+    last = history.last(lambda seen: (seen.short, seen.partition) == ("orders", original.partition))
+    forged = history.add(original._replace(forwarded=True), after=last)
     place = {"partition": forged.partition, "offset": forged.offset}
     what = {"reason": "LANE_MISROUTED", "key": forged.key, "value": forged.value}
     history.add(answer, after=answer, **place, **what)
