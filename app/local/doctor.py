@@ -52,7 +52,7 @@ def examine(settings: Settings) -> list[Finding]:
         _python(),
         _wheels(),
         *_programs(settings),
-        _jars(folder),
+        _jars(settings, folder),
         _writable(folder),
         _disk(folder),
         _memory(),
@@ -112,12 +112,13 @@ def _runs(name: str, command: Callable[[], list[str]], setting: str) -> Finding:
     return Finding(name, "ok", said[0])
 
 
-def _jars(folder: Path) -> Finding:
+def _jars(settings: Settings, folder: Path) -> Finding:
+    if settings.kafka:
+        return Finding("kafka jars", "ok", "not needed: OMS_KAFKA is set")
     if jars.folder(folder / "jars").is_dir():
         return Finding("kafka jars", "ok", f"{jars.KAFKA_VERSION} in {folder / 'jars'}")
-    return Finding(
-        "kafka jars", "warn", "not fetched yet (55 MB at the first start)", "python -m app.local.jars"
-    )
+    mend = f"{sys.executable} -m app.local.jars {folder / 'jars'}"
+    return Finding("kafka jars", "warn", "not fetched yet (55 MB at the first start)", mend)
 
 
 def _writable(folder: Path) -> Finding:

@@ -26,7 +26,8 @@ def test_a_machine_that_runs_the_tests_has_nothing_to_mend(tmp_path: Path) -> No
 
 def test_missing_jars_are_fetched_by_the_command_it_names(tmp_path: Path) -> None:
     finding = found(Settings(data_dir=tmp_path))["kafka jars"]
-    assert (finding.verdict, finding.mend) == ("warn", "python -m app.local.jars")
+    assert finding.verdict == "warn"
+    assert finding.mend.endswith(f"-m app.local.jars {tmp_path}/jars")
     jars.folder(tmp_path / "jars").mkdir(parents=True)
     assert found(Settings(data_dir=tmp_path))["kafka jars"].verdict == "ok"
 
