@@ -154,20 +154,29 @@ def _object(description: str, **properties: Json) -> Json:
     return {"type": "object", "description": description, "properties": properties}
 
 
+_TEXT: Json = {"type": "string"}
+
+
 def _resources() -> dict[str, Json]:
     """Every resource of the API by name."""
-    text: Json = {"type": "string"}
     made = {name: _record(json.loads(schema_text(name)), {}) for name in _RECORDS}
     event = made["OrderEvent"]["properties"]
     order = {name: event[name] for name in ORDER_FIELDS} | {"updated_at": _TIME, "entered_at": _TIME}
-    levels: Json = {"type": "array", "items": {"type": "array", "prefixItems": [_DECIMAL, _DECIMAL]}}
-    positions: Json = {"type": "array", "items": _ref("Position")}
     made["Order"] = _object("An order in its latest state.", **order)
-    made["Account"] = _object(
+    made["Account"] = _account()
+    made["Book"] = _book()
+    made["ApiKey"] = _api_key()
+    made["Problem"] = _problem()
+    return made
+
+
+def _account() -> Json:
+    positions: Json = {"type": "array", "items": _ref("Position")}
+    return _object(
         "An account with its limits (0: none).",
-        account=text,
-        status=text,
-        name=text,
+        account=_TEXT,
+        status=_TEXT,
+        name=_TEXT,
         max_order_quantity=_DECIMAL,
         max_order_notional=_DECIMAL,
         allow_short={"type": "boolean"},
@@ -175,34 +184,46 @@ def _resources() -> dict[str, Json]:
         cash=positions,
         holdings=positions,
     )
-    made["Book"] = _object(
+
+
+def _book() -> Json:
+    level: Json = {"type": "array", "prefixItems": [_DECIMAL, _DECIMAL, {"type": "integer"}]}
+    levels: Json = {"type": "array", "items": level}
+    return _object(
         "Price levels, best first: [price, quantity, number of orders].",
-        symbol=text,
+        symbol=_TEXT,
         sequence={"type": "integer"},
         bids=levels,
         asks=levels,
+        checksum={"type": "integer"},
+        stale={"type": "boolean", "description": "True: an update was missed; wait for the next snapshot."},
         at=_TIME,
     )
-    made["ApiKey"] = _object(
+
+
+def _api_key() -> Json:
+    return _object(
         "An API key; `api_key` only when it is made.",
-        name=text,
-        role=text,
-        accounts={"type": "array", "items": text},
+        name=_TEXT,
+        role=_TEXT,
+        accounts={"type": "array", "items": _TEXT},
         created_at=_TIME,
         revoked_at=_TIME,
-        api_key=text,
+        api_key=_TEXT,
     )
-    made["Problem"] = _object(
+
+
+def _problem() -> Json:
+    return _object(
         "RFC 9457. Codes: " + ", ".join(KINDS) + ", or a reason of the pipeline.",
-        type=text,
-        title=text,
+        type=_TEXT,
+        title=_TEXT,
         status={"type": "integer"},
-        detail=text,
-        code=text,
-        next=text,
-        errors={"type": "array", "items": _object("A field.", field=text, message=text)},
+        detail=_TEXT,
+        code=_TEXT,
+        next=_TEXT,
+        errors={"type": "array", "items": _object("A field.", field=_TEXT, message=_TEXT)},
     )
-    return made
 
 
 def _with_problems(operation: Json) -> None:

@@ -3,7 +3,10 @@
 import httpx
 import pytest
 
+from schemas.partitioning import lane_of
 from tests.gateway.worker import ScriptedWorker
+
+TICKS = [{"from_price": "0", "tick_size": "0.01"}]
 
 
 def test_a_control_is_answered_with_its_report(admin: httpx.Client, worker: ScriptedWorker) -> None:
@@ -74,16 +77,20 @@ def test_an_instrument_without_a_tick_for_every_price_is_refused(
     assert admin.post("/instruments", json=body | change).json()["code"] == "INVALID_FIELD"
 
 
-def test_a_symbols_controls_go_to_its_lane(admin: httpx.Client, worker: ScriptedWorker, symbol: str) -> None:
-    test_an_instrument_is_there = admin.get("/instruments/NEW1").status_code == 200
-    target = "NEW1" if test_an_instrument_is_there else symbol
-    for path, body in (
+def test_a_symbols_controls_go_to_the_lane_of_the_instrument(
+    admin: httpx.Client, worker: ScriptedWorker
+) -> None:
+    lane = (lane_of("LANE1", 4) + 1) % 4
+    body = {"symbol": "LANE1", "currency": "USD", "ticks": TICKS, "lot_size": "1", "lane": lane}
+    assert admin.post("/instruments", json=body).status_code == 201
+    for path, control in (
         ("state", {"state": "halted"}),
         ("band", {"band_bps": 500, "max_quote_age_ms": -1}),
         ("cancel-orders", None),
         ("expire-day", {"control_id": "eod-1"}),
     ):
-        assert admin.post(f"/instruments/{target}/{path}", json=body).status_code == 200
+        assert admin.post(f"/instruments/LANE1/{path}", json=control).status_code == 200
+        assert worker.heard[-1].partition == lane
     assert worker.last("ExpireDay")["control_id"] == "eod-1"
     assert admin.post("/instruments/NOPE/state", json={"state": "open"}).json()["code"] == "UNKNOWN_SYMBOL"
 
