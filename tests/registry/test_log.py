@@ -89,7 +89,10 @@ async def test_a_second_registry_takes_over_and_the_first_refuses_writes(registr
             with pytest.raises(Refusal, match="taken over") as caught:
                 await first.service.register("t", body("long"))
             assert (caught.value.status, caught.value.code) == (500, 50004)
+            assert first.log.superseded
             written = await second.service.register("t", body("long"))
+            with pytest.raises(Refusal, match="taken over"):
+                await first.service.register("u", body("long"))
             async with asyncio.timeout(10), first.log._moved:
                 await first.log._moved.wait_for(lambda: first.state.versions("t"))
             assert first.service.versions("t") == [written]
