@@ -18,7 +18,7 @@ import psycopg
 
 from app.settings import Settings
 from app.verify import lag, storage
-from app.verify.findings import Findings
+from app.verify.findings import SHOWN_MAX, Findings, Violation
 from app.verify.log import CannotVerify, LogReader
 from app.verify.records import CHANGELOG, Place, Seen, Snapshot, Source
 from app.verify.verifier import Verifier
@@ -27,7 +27,7 @@ FIRST = ("instruments", "control")
 MAIN = ("orders", "cleared", "events", "trades", "positions", "books", "dead-letters")
 # Only their ends matter (I12).
 NOT_READ = ("quotes", "executions")
-# How long to wait for outputs of a group that has taken everything: their transaction may be just ending.
+# How long to wait for outputs once the group has taken everything: their transaction may be just ending.
 _SETTLE_S = 2.0
 _PAUSE_S = 0.2
 _HISTORY_MAX = 12
@@ -78,6 +78,8 @@ class Check:
         await self._read("reading", snapshot, MAIN)
         behind = await self._wait(inputs)
         self._verifier.mark()
+        # A transaction ends in one partition some milliseconds later than in another.
+        await asyncio.sleep(_PAUSE_S)
         ends = await self._reader.ends()
         await self._read("changelog", ends, (CHANGELOG,))
         await self._read_new()
@@ -87,6 +89,8 @@ class Check:
         if with_storage:
             await self._storage(verifier)
         outcome = Outcome(findings, verifier.totals.as_dict(), snapshot)
+        twice = await self._reader.order_ids(verifier.orders.twice, self._ends, SHOWN_MAX)
+        findings.shown += [Violation("I2", "entered more than once", order_id=name) for name in twice]
         await self._evidence(outcome)
         return outcome
 
@@ -109,14 +113,18 @@ class Check:
         """Reads on until the snapshot is complete; what the group has not taken of it by then."""
         deadline_s = time.monotonic() + self._grace_s
         while True:
-            behind = await lag.behind(self._peek, self._settings, inputs, await lag.committed(self._settings))
-            if not behind:
-                deadline_s = min(deadline_s, time.monotonic() + _SETTLE_S)
+            taken = await lag.committed(self._settings)
             await self._read_new()
+            behind = await self._behind(inputs, taken)
             incomplete = next(self._verifier.waiting(), None) is not None
             if (not behind and not incomplete) or time.monotonic() > deadline_s:
                 return behind
+            if not await self._behind({source: self._ends[source] for source in inputs}, taken):
+                deadline_s = min(deadline_s, time.monotonic() + _SETTLE_S)
             await asyncio.sleep(_PAUSE_S)
+
+    async def _behind(self, ends: Mapping[Source, int], taken: Mapping[Source, int]) -> dict[Source, int]:
+        return await lag.behind(self._peek, self._settings, ends, taken)
 
     async def _storage(self, verifier: Verifier) -> None:
         try:

@@ -1,5 +1,6 @@
 """I12: how far the group is behind: records of its input topics that it has not taken."""
 
+import time
 from collections.abc import Mapping
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -9,6 +10,8 @@ from app.settings import Settings
 from app.verify.records import Source
 
 # What lanes consume.
+_POLL_MS = 100
+_PATIENCE_S = 10.0
 INPUTS = ("control", "executions", "quotes", "orders", "cleared")
 
 
@@ -52,11 +55,9 @@ async def _has_record(
     partition = TopicPartition(settings.topic(source[0]), source[1])
     consumer.assign([partition])
     consumer.seek(partition, position)
-    while await consumer.position(partition) < end:
-        fetched = await consumer.getmany(partition, timeout_ms=1000, max_records=1)
+    deadline_s = time.monotonic() + _PATIENCE_S
+    while await consumer.position(partition) < end and time.monotonic() < deadline_s:
+        fetched = await consumer.getmany(partition, timeout_ms=_POLL_MS, max_records=1)
         if fetched:
             return bool(fetched[partition][0].offset < end)
-        if await consumer.position(partition) == position:
-            return False
-        position = await consumer.position(partition)
-    return False
+    return bool(await consumer.position(partition) < end)

@@ -1,8 +1,8 @@
 """Reads the topics in bulk, read_committed, merged by the log's time.
 
-Rules: one consumer without a group on every partition; a partition that is ahead of the others waits
-(its records are kept undecoded, then it is paused), so that what verifying must hold is what is close in
-time; every record is decoded once, by the schema its producer registered.
+Rules: one consumer without a group on every partition; a partition that is ahead of the others waits with
+at most one fetch, undecoded, so that what verifying must hold is what is close in time; every record is
+decoded once, by the schema its producer registered.
 """
 
 import time
@@ -16,6 +16,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
 from app.settings import Settings
+from app.verify.orders import id_number
 from app.verify.records import CHANGELOG, Place, Seen, Source
 from schemas.codec import Codec, DecodeError
 from schemas.registry import Registry, RegistryError, UnknownSchema
@@ -23,7 +24,6 @@ from schemas.topics import TOPICS, changelog_name
 
 # Records this close in time are taken in one go, whatever partition they are of.
 _SLACK_MS = 200
-_AHEAD_MAX = 20_000
 _POLL_MS = 250
 _FETCH_WAIT_MS = 25
 _STALLED_S = 30.0
@@ -150,16 +150,14 @@ class LogReader:
                 yield partition, taken
 
     async def _fetch(self, behind: dict[TopicPartition, int]) -> bool:
-        """Gets more records for partitions that have few; drops those that are at their end."""
+        """Gets records of the partitions that hold up the others; drops those that are at their end."""
         for partition in list(behind):
             if not self._ahead[partition] and await self._consumer.position(partition) >= behind[partition]:
                 del behind[partition]
-        hungry = [p for p in behind if len(self._ahead[p]) < _AHEAD_MAX]
-        if not hungry:
+        if not behind:
             return True
-        # Those that hold the others up are asked for first.
-        starving = [partition for partition in hungry if not self._ahead[partition]] or hungry
-        fetched = await self._consumer.getmany(*starving, timeout_ms=_POLL_MS)
+        holding_up = [partition for partition in behind if not self._ahead[partition]]
+        fetched = await self._consumer.getmany(*holding_up, timeout_ms=_POLL_MS)
         for partition, records in fetched.items():
             self._ahead[partition].extend(records)
         return bool(fetched)
@@ -238,21 +236,33 @@ class LogReader:
         if not order_ids:
             return histories
         keys = {order_id.encode(): histories[order_id] for order_id in order_ids}
-        sources = [source for source in until if source[0] == "events"]
+        async for source, record in self._events(until):
+            history = keys.get(record.key)
+            if history is not None and len(history) < most:
+                history += await self._decoded(source, [record])
+        return histories
+
+    async def order_ids(self, numbers: set[int], until: Mapping[Source, int], most: int) -> list[str]:
+        """At most so many of the order_ids that have these numbers."""
+        found: set[str] = set()
+        if not numbers:
+            return []
+        async for _, record in self._events(until):
+            order_id = (record.key or b"").decode(errors="replace")
+            if len(found) < most and id_number(order_id) in numbers:
+                found.add(order_id)
+        return sorted(found)
+
+    async def _events(self, until: Mapping[Source, int]) -> AsyncIterator[tuple[Source, ConsumerRecord]]:
+        """Every record of events again, undecoded."""
         consumer = await self.consumer()
-        for source in sources:
+        for source in (source for source in until if source[0] == "events"):
             partition = self._partitions[source]
             consumer.assign([partition])
             consumer.seek(partition, 0)
             while await consumer.position(partition) < until[source]:
-                fetched = await consumer.getmany(partition, timeout_ms=2000)
-                if not fetched:
-                    break
-                for record in fetched[partition]:
-                    history = keys.get(record.key)
-                    if history is not None and len(history) < most:
-                        history += await self._decoded(source, [record])
-        return histories
+                for record in (await consumer.getmany(partition, timeout_ms=_POLL_MS)).get(partition, ()):
+                    yield source, record
 
 
 def _name(settings: Settings, short: str) -> str:

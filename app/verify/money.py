@@ -97,6 +97,7 @@ class Money:
         if before is not None and position["version"] <= before.message["version"]:
             text = f"{_named(asset)} has version {position['version']} after {before.message['version']}"
             self._findings.wrong("I8", text, [before.place, seen.place])
+            return
         self._positions[asset] = seen
         self.touch(position["account"], seen.place)
         self._findings.check("I10")

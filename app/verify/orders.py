@@ -110,6 +110,8 @@ class Orders:
         self._skew_us = skew_us
         self._accepted = _Ids()
         self.rejected: set[int] = set()
+        # Numbers of order_ids that were entered more than once, known at the end.
+        self.twice: set[int] = set()
 
     def change(self, seen: Seen) -> Order | None:
         """Takes an event that changes an order; the order as it is then, None when the event must not be."""
@@ -204,8 +206,11 @@ class Orders:
         event = seen.message
         self._findings.check("I2")
         order = self.live.get(event["order_id"])
-        if order is not None or event["version"] != 1 or event["status"] != "rejected":
-            self._broken(seen, f"has version {event['version']} and status {event['status']}", order)
+        if order is not None:
+            self._broken(seen, f"comes although the order is {order.status}", order)
+            return False
+        if event["version"] != 1 or event["status"] != "rejected":
+            self._broken(seen, f"has version {event['version']} and status {event['status']}")
             return False
         self._check_arithmetic(seen)
         number = id_number(event["order_id"])

@@ -86,9 +86,9 @@ class Verifier:
             self.limits.cleared(seen)
 
     def _trade(self, seen: Seen) -> None:
+        self.totals.trade(seen.message)
         if self.fills.trade(seen):
             self.money.trade(seen)
-            self.totals.trade(seen.message)
 
     def _event(self, seen: Seen) -> None:
         event = seen.message
