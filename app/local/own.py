@@ -43,6 +43,8 @@ async def _get(url: str) -> tuple[int, str]:
     try:
         writer.write(f"GET {parts.path} HTTP/1.0\r\nHost: {parts.netloc}\r\n\r\n".encode())
         head, _, body = (await reader.read()).decode(errors="replace").partition("\r\n\r\n")
-        return int(head.split(maxsplit=2)[1]), body
+        status = head.split(maxsplit=2)[1:2]
+        # A process that is just ending closes the connection without a word.
+        return int(status[0] if status else ""), body
     finally:
         writer.close()

@@ -97,9 +97,10 @@ class Supervisor:
         await self._start_gateway()
         if self._options.market:
             await self._stage([self._own("market", ["market", "demo"])])
+        # Said first: `oms up --detach` returns once the state says ready, and repeats what was printed.
+        self._screen.ready(self.state(), time.time() - self._began)
         self._ready = True
         self._write_state()
-        self._screen.ready(self.state(), time.time() - self._began)
         if self._options.market:
             self._screen.life(await life_of_a_filled_order(self.settings()))
 

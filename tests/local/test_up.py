@@ -49,7 +49,9 @@ class System:
         return done.stdout
 
     def status(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self.oms("status", "--json").stdout)
+        done = self.oms("status", "--json")
+        assert done.stdout, done.stderr
+        found: dict[str, Any] = json.loads(done.stdout)
         return found
 
     def pid(self, name: str) -> Any:
