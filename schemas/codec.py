@@ -10,6 +10,7 @@ from functools import cache, partial
 from importlib.resources import files
 from io import BytesIO
 from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from fastavro import schemaless_reader, schemaless_writer
@@ -99,6 +100,9 @@ def _record_of(theirs: Json) -> str:
     return record
 
 
+_header_of = itemgetter(slice(0, HEADER))
+
+
 def _encoder(record: str, header: bytes) -> Encode:
     """How messages of a record become framed bytes: compiled where it is flat, else by fastavro."""
     try:
@@ -177,8 +181,10 @@ class Codec:
         one. Raises DecodeError when that leaves bytes over, KeyError for an id not learned yet.
         """
         decoded: list[tuple[str, dict[str, Any]]] = []
-        for schema_id, run in groupby(values, key=self.schema_id):
-            writer = self._writers[schema_id]
+        for header, run in groupby(values, key=_header_of):
+            writer = self._writers[self.schema_id(header + b"\0")]
+            if writer.refusal:
+                raise DecodeError("DECODE_WRONG_RECORD", writer.refusal)
             bodies = [value[HEADER:] for value in run]
             array = b"".join((zigzag(len(bodies)), *bodies, b"\0"))
             stream = BytesIO(array)

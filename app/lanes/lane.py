@@ -35,12 +35,16 @@ class Inbox(Protocol):
 
 
 class Delivery(NamedTuple):
-    """Records fetched from one partition: they begin at `start`; the next fetch begins at `end`."""
+    """Records fetched from one partition: they begin at `start`; the next fetch begins at `end`.
+
+    `size` is about what they weigh in memory, bytes.
+    """
 
     topic: str
     start: int
     records: list[Raw]
     end: int
+    size: int
 
 
 # Which step hears a record name of a topic.
@@ -102,7 +106,7 @@ class Lane:
             die(f"gap: lane {self.number} of {delivery.topic} is at {expected}, got {delivery.start}")
         self._expected[short] = delivery.end
         self._waiting[short].append(delivery)
-        self.waiting_bytes += sum(_size(record) for record in delivery.records)
+        self.waiting_bytes += delivery.size
         metrics.WAITING_BYTES.labels(self.number).set(self.waiting_bytes)
         self._arrived.set()
 
@@ -169,16 +173,16 @@ class Lane:
     def _take_topic(self, short: str) -> Delivery:
         waiting, limit = self._waiting[short], self._settings.cycle_records_max
         first = waiting.popleft()
-        records, end = list(first.records), first.end
+        records, end, size = list(first.records), first.end, first.size
         while waiting and len(records) < limit:
             following = waiting.popleft()
             records += following.records
-            end = following.end
+            end, size = following.end, size + following.size
         if len(records) > limit:
-            cut = records[limit].offset
-            waiting.appendleft(Delivery(first.topic, cut, records[limit:], end))
-            records, end = records[:limit], cut
-        return Delivery(first.topic, first.start, records, end)
+            cut, left = records[limit].offset, size * (len(records) - limit) // len(records)
+            waiting.appendleft(Delivery(first.topic, cut, records[limit:], end, left))
+            records, end, size = records[:limit], cut, size - left
+        return Delivery(first.topic, first.start, records, end, size)
 
     async def _cycle(self, taken: dict[str, Delivery]) -> None:
         started_s = time.perf_counter()
@@ -207,7 +211,7 @@ class Lane:
         for short, delivery in taken.items():
             metrics.RECORDS_IN.labels(short).inc(len(delivery.records))
             count += len(delivery.records)
-            self.waiting_bytes -= sum(_size(record) for record in delivery.records)
+            self.waiting_bytes -= delivery.size
         metrics.CYCLE_RECORDS.observe(count)
         metrics.WAITING_BYTES.labels(self.number).set(self.waiting_bytes)
         self.on_room()
@@ -294,8 +298,3 @@ class Lane:
         self._outbox.dead_letter(raw, error)
         metrics.DEAD_LETTERS.labels(error.reason).inc()
         log.warning("dead letter: %s-%d@%d: %s", raw.topic, raw.partition, raw.offset, error)
-
-
-def _size(record: Raw) -> int:
-    # Python objects around a small record weigh more than its bytes.
-    return 200 + (len(record.value) if record.value is not None else 0)

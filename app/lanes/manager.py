@@ -28,6 +28,7 @@ from schemas.topics import changelog_name
 
 log = logging.getLogger("oms.lanes")
 
+RECORD_BYTES = 200
 # Only these topics forget: a worker that was away for longer goes on from what is left of them.
 FORGETFUL = ("quotes",)
 
@@ -229,7 +230,9 @@ class LaneManager:
             return False
         fetched = await consumer._fetcher.fetched_records(list(before), timeout=0)
         for tp, records in fetched.items():
-            delivery = Delivery(tp.topic, before[tp], records, states[tp].position)
+            # Python objects around a small record weigh more than its bytes.
+            size = sum(RECORD_BYTES + len(record.value or b"") for record in records)
+            delivery = Delivery(tp.topic, before[tp], records, states[tp].position, size)
             self.lanes[tp.partition].deliver(delivery)
         return bool(fetched)
 

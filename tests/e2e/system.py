@@ -92,7 +92,7 @@ def system(settings: Settings) -> Iterator[System]:
         started.stop()
 
 
-def eventually(condition: Any, limit_s: float = 20.0) -> Any:
+def eventually(condition: Any, limit_s: float = 60.0) -> Any:
     """The first true value of a condition; fails when there is none in time."""
     end_s = time.monotonic() + limit_s
     while True:
