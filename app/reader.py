@@ -172,8 +172,11 @@ class TopicReader:
         """First offset and end of every partition now; waits for Kafka."""
         async for _ in _patiently():
             try:
-                first = await self._consumer.beginning_offsets(list(self._partitions))
-                ends = await self._consumer.end_offsets(list(self._partitions))
+                # At once: each may have to wait on the connection for a fetch that finds nothing.
+                first, ends = await asyncio.gather(
+                    self._consumer.beginning_offsets(list(self._partitions)),
+                    self._consumer.end_offsets(list(self._partitions)),
+                )
                 return {partition: (first[partition], ends[partition]) for partition in self._partitions}
             except KafkaError as error:
                 log.warning("waiting for Kafka at %s: %s", self._settings.endpoint("kafka"), error)

@@ -77,7 +77,8 @@ class Writer:
         after = self._positions | {(read.short, read.partition): read.offset + 1 for read in batch}
         async with self._redis.pipeline(transaction=True) as pipe:
             await pipe.watch(LEASE, POSITIONS)
-            if await pipe.get(LEASE) != self._name or await self._stored() != self._positions:
+            # A lease that ran out while Kafka or this process was slow is taken again, if nobody else wrote.
+            if await pipe.get(LEASE) not in (self._name, None) or await self._stored() != self._positions:
                 raise Displaced("Redis is not as this process left it")
             changes = await self._changes(batch)
             pipe.multi()  # type: ignore[no-untyped-call]
@@ -87,7 +88,7 @@ class Writer:
                 pipe.hset(POSITIONS, mapping=_fields(after))
             if caught_up and not self._ready:
                 pipe.set(READY, "1")
-            pipe.pexpire(LEASE, _LEASE_MS)
+            pipe.set(LEASE, self._name, px=_LEASE_MS)
             try:
                 await pipe.execute()
             except WatchError:
