@@ -88,6 +88,8 @@ TOPICS: dict[str, Topic] = {
                 "cleanup.policy": "delete",
                 "retention.ms": "86400000",
                 "retention.bytes": str(256 * 1024 * 1024),
+                # A snapshot is one record: 4 MiB are a hundred thousand price levels.
+                "max.message.bytes": str(4 * 1024 * 1024),
             },
             "Changes of price levels with sequence and checksum; a full snapshot now and then.",
         ),
