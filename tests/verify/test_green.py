@@ -1,3 +1,5 @@
+"""Histories in which everything went well: nothing is found wrong."""
+
 from tests.verify.history import History
 
 
