@@ -7,10 +7,10 @@ import logging
 import os
 
 from app.local.program import LocalError
-from tests.bench import latency, recovery, whole_path
+from tests.bench import accounts, book, latency, recovery, rest, whole_path
 from tests.bench.system import bench
 
-PARTS = ("path", "latency", "recovery")
+PARTS = ("tables", "path", "latency", "rest", "recovery")
 
 
 async def main(parts: list[str], runs: int, orders: int) -> dict[str, dict[str, float]]:
@@ -21,6 +21,8 @@ async def main(parts: list[str], runs: int, orders: int) -> dict[str, dict[str, 
             figures["path"] = await whole_path.report(system, runs, orders, orders // 25)
         if "latency" in parts:
             figures["latency"] = await latency.report(system, runs, 1000, 6)
+        if "rest" in parts:
+            figures["rest"] = await rest.report(system, runs, 100)
         if "recovery" in parts:
             figures["recovery"] = await recovery.report(system, runs, 1_000_000)
     return figures
@@ -35,6 +37,9 @@ if __name__ == "__main__":
     arguments = parser.parse_args()
     logging.getLogger("aiokafka").setLevel(logging.ERROR)
     print(f"{os.cpu_count()} cores, medians of {arguments.runs} runs", flush=True)
+    if "tables" in arguments.parts:
+        book.main()
+        accounts.main()
     try:
         found = asyncio.run(main(arguments.parts, arguments.runs, arguments.orders))
     except LocalError as error:

@@ -48,7 +48,7 @@ async def report(bench: Bench, runs: int, rows: int) -> dict[str, float]:
     """Writes `rows` rows of resting orders once, loads them `runs` times."""
     settings = bench.settings("recovery")
     codec = Codec(await prepare(settings))
-    instruments, references = Instruments(), ReferencePrices()
+    instruments = Instruments()
     for kind, message in setup(settings.partitions):
         if kind == "Instrument":
             instruments.put(message)  # type: ignore[arg-type]

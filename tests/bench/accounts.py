@@ -1,4 +1,4 @@
-"""What an operation of accounts and of risk costs, and a live order: `python -m tests.bench_accounts`."""
+"""What an operation of accounts and of risk costs, and a live order: `python -m tests.bench.accounts`."""
 
 import gc
 import tracemalloc

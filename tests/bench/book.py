@@ -1,6 +1,6 @@
 """How fast the book is, alone and with all that matching says, and what a resting order weighs.
 
-`python -m tests.bench_book`. The mix is 60 % orders that rest, 30 % cancels of resting orders, 10 %
+`python -m tests.bench.book`. The mix is 60 % orders that rest, 30 % cancels of resting orders, 10 %
 orders that trade, on about 1,000 resting orders; the same commands in every run, made beforehand from a
 seed. One operation is one command, whatever it trades. Runs of all figures take turns, so that a slow
 moment of the machine hits them alike. Time is that of the processor; garbage is collected as Python
