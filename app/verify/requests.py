@@ -10,15 +10,13 @@ event's own where accounts refused it, for then the account may be any text. Als
 than its request.
 """
 
-from array import array
 from collections.abc import Callable, Iterator
 from hashlib import blake2b
 
 from app.verify.findings import Findings
+from app.verify.ledger import ANSWER, COPY, EITHER, LETTER, Asked, Ledger, answered, asked
 from app.verify.markets import Markets
-from app.verify.records import Message, Place, Seen, Snapshot
-from schemas.ids import order_id, printable
-from schemas.numbers import format_e8
+from app.verify.records import Message, Place, Seen, Snapshot, Source
 from schemas.partitioning import lane_of
 from schemas.topics import TOPICS
 
@@ -28,20 +26,12 @@ ANSWERS = {
     "ReplaceOrder": frozenset({"replaced", "replace_rejected"}),
 }
 _ANSWERING = frozenset().union(*ANSWERS.values()) - {"canceled"}
-_CONTROLS = frozenset(record.__name__ for record in TOPICS["control"].records)
+_REPORTS = {"MassCancel": "MassCancelReport", "control": "ControlReport"}
 # A worker may have refused the bytes of a record that can be read now.
 _MAY_BE_REFUSED = frozenset({"DECODE_UNKNOWN_SCHEMA", "DECODE_REGISTRY_UNAVAILABLE", "DECODE_TOO_LARGE"})
-_KINDS = ("", "NewOrder", "CancelOrder", "ReplaceOrder", "MassCancel", "other")
-_TERMS = ("account", "client_order_id", "symbol", "side", "order_type", "time_in_force", "quantity")
 
-ANSWER, LETTER, COPY = "an answer", "a dead letter", "a forwarded copy"
-# Of a symbol whose own lane was perhaps not known when the control came.
-EITHER = "an answer or a forwarded copy"
-_ANSWER_TOPICS = ("events", "dead-letters", "orders", "control")
-
-Key = tuple[str, int, int]
 OnControl = Callable[[Seen, Seen], None]
-_Waiting = dict[tuple[str, bytes], list[Seen]]
+_Waiting = dict[tuple[str, bytes], list[Place]]
 
 
 def answers_request(event: Message) -> bool:
@@ -49,44 +39,6 @@ def answers_request(event: Message) -> bool:
     if event["event"] == "canceled":
         return bool(event["reason"] == "MATCHING_CANCELED_BY_REQUEST")
     return event["event"] in _ANSWERING
-
-
-class _Log:
-    """Of every record of a partition: its kind, and the place of what became of it; 9 bytes each."""
-
-    def __init__(self, first: int) -> None:
-        self._first = first
-        self._kinds = bytearray()
-        self._answers = array("q")
-
-    def put(self, offset: int, kind: str) -> None:
-        """Notes a record; offsets only grow."""
-        missing = offset - self._first - len(self._kinds)
-        if missing > 0:
-            self._kinds += bytes(missing)
-            self._answers.extend([0] * missing)
-        self._kinds.append(_KINDS.index(kind) if kind in _KINDS else len(_KINDS) - 1)
-        self._answers.append(0)
-
-    def kind(self, offset: int) -> str:
-        """Kind of the record; empty where there is none (yet)."""
-        place = offset - self._first
-        return _KINDS[self._kinds[place]] if 0 <= place < len(self._kinds) else ""
-
-    def became(self, offset: int) -> Place | None:
-        """Where the answer of a record is, if it was answered."""
-        packed = self._answers[offset - self._first]
-        if not packed:
-            return None
-        packed, topic = divmod(packed - 1, 4)
-        at, partition = divmod(packed, 1024)
-        return _ANSWER_TOPICS[topic], partition, at
-
-    def answered(self, offset: int, by: Place) -> None:
-        """Notes where the answer of a record is."""
-        short, partition, at = by
-        packed = (at * 1024 + partition) * 4 + _ANSWER_TOPICS.index(short)
-        self._answers[offset - self._first] = packed + 1
 
 
 class Requests:
@@ -107,35 +59,30 @@ class Requests:
         self._short_of = {topic.name(prefix): short for short, topic in TOPICS.items()}
         self._skew_us = skew_us
         self._on_control = on_control
-        self._logs: dict[tuple[str, int], _Log] = {}
-        self._unanswered: dict[Key, tuple[Seen, str]] = {}
-        self._early: dict[Key, list[tuple[Seen, str]]] = {}
+        self._ledgers: dict[Source, Ledger] = {}
+        # Controls that were not reported yet, and what answers a request that was not read yet.
+        self._controls: dict[Place, Seen] = {}
+        self._early: dict[Place, list[tuple[Seen, str]]] = {}
         # Records in a wrong lane without their copy, and copies without their original, by topic and bytes.
         self._misrouted: _Waiting = {}
         self._copies: _Waiting = {}
         # Cancels that name a MassCancel which was not read yet.
-        self._mass_cancels: list[tuple[Key, Seen]] = []
+        self._mass_cancels: list[tuple[Place, Seen]] = []
 
     # What is read.
 
     def request(self, seen: Seen) -> None:
         """Takes a record of orders or control, readable or not."""
-        source = (seen.short, seen.partition)
-        log = self._logs.get(source)
-        if log is None:
-            log = self._logs[source] = _Log(seen.offset)
-        log.put(seen.offset, seen.kind or "other")
         self._findings.check("I1")
         expected = self._expected(seen)
-        self._unanswered[seen.place] = (seen, expected)
-        if seen.forwarded and expected in (ANSWER, EITHER):
-            original = _pair(seen, self._misrouted, self._copies)
-            if original is not None:
-                self._became(original.place, seen, COPY)
-        elif expected in (COPY, EITHER):
-            copy = _pair(seen, self._copies, self._misrouted)
-            if copy is not None:
-                self._became(seen.place, copy, COPY)
+        source = (seen.short, seen.partition)
+        ledger = self._ledgers.get(source)
+        if ledger is None:
+            ledger = self._ledgers[source] = Ledger(seen.offset)
+        ledger.put(seen.offset, asked(seen, expected))
+        if seen.short == "control":
+            self._controls[seen.place] = seen
+        self._pair_copies(seen, expected)
         for answer, how in self._early.pop(seen.place, ()):
             self._became(seen.place, answer, how)
 
@@ -152,28 +99,45 @@ class Requests:
             return ANSWER if len(lanes) == 1 else EITHER
         return LETTER if seen.forwarded else COPY
 
+    def _pair_copies(self, seen: Seen, expected: str) -> None:
+        """Pairs a record in a wrong lane with its copy in the right one, by their bytes."""
+        if seen.forwarded and expected in (ANSWER, EITHER):
+            original = _pair(seen, self._misrouted, self._copies)
+            if original is not None:
+                self._became(original, seen, COPY)
+        elif expected in (COPY, EITHER):
+            copy = _pair(seen, self._copies, self._misrouted)
+            if copy is not None:
+                self._became(seen.place, seen._replace(partition=copy[1], offset=copy[2]), COPY)
+
     def event(self, seen: Seen) -> None:
         """Takes an OrderEvent."""
         event = seen.message
         offset = event["request_offset"]
         if answers_request(event):
             if offset < 0:
-                self._findings.wrong(
-                    "I1", f"{event['event']} names no request", [seen.place], event["order_id"]
-                )
+                text = f"{event['event']} names no request"
+                self._findings.wrong("I1", text, [seen.place], event["order_id"])
             else:
                 self._became(("orders", self._partition(seen), offset), seen, ANSWER)
         elif event["reason"] == "MATCHING_MASS_CANCELED":
-            key = ("orders", lane_of(event["account"], self._markets.partitions), offset)
-            log = self._logs.get(key[:2])
-            if log is None or log.kind(offset) != "MassCancel":
-                self._mass_cancels.append((key, seen))
+            request = ("orders", lane_of(event["account"], self._markets.partitions), offset)
+            if not self._is_mass_cancel(request):
+                self._mass_cancels.append((request, seen))
 
     def _partition(self, seen: Seen) -> int:
         event = seen.message
         if event["reason"].startswith("ACCOUNTS_"):
             return seen.partition
         return lane_of(event["account"], self._markets.partitions)
+
+    def _asked(self, request: Place) -> Asked | None:
+        ledger = self._ledgers.get(request[:2])
+        return None if ledger is None else ledger.asked(request[2])
+
+    def _is_mass_cancel(self, request: Place) -> bool:
+        asked = self._asked(request)
+        return asked is not None and asked.kind == "MassCancel"
 
     def mass_cancel_report(self, seen: Seen) -> None:
         """Takes a MassCancelReport; accounts says it in the lane of the request."""
@@ -190,95 +154,84 @@ class Requests:
         if short in ("orders", "control"):
             self._became((short, letter["partition"], letter["offset"]), seen, LETTER)
         elif short != "quotes":
-            self._findings.wrong(
-                "I1", f"a record of {short}, which lanes write, became a dead letter", [seen.place]
-            )
+            text = f"a record of {short}, which lanes write, became a dead letter"
+            self._findings.wrong("I1", text, [seen.place])
 
     # What becomes of what.
 
-    def _became(self, key: Key, answer: Seen, how: str) -> None:
-        waiting = self._unanswered.get(key)
-        if waiting is not None:
-            del self._unanswered[key]
-            request, expected = waiting
-            self._logs[key[:2]].answered(key[2], answer.place)
-            self._settle(request, expected, answer, how)
+    def _became(self, request: Place, answer: Seen, how: str) -> None:
+        asked = self._asked(request)
+        if asked is None:
+            self._early.setdefault(request, []).append((answer, how))
             return
-        log = self._logs.get(key[:2])
-        if log is None or not log.kind(key[2]):
-            self._early.setdefault(key, []).append((answer, how))
+        ledger = self._ledgers[request[:2]]
+        before = ledger.answer(request[2])
+        if before is not None:
+            text = f"{_named(request)} has {how} although it was answered before"
+            places = [request, before, answer.place]
+            self._findings.wrong("I1", text, places, answer.message.get("order_id", ""))
             return
-        places = [key, log.became(key[2]), answer.place]
-        text = f"{_named(key)} has {how} although it was answered before"
-        self._findings.wrong("I1", text, places, answer.message.get("order_id", ""))
+        ledger.became(request[2], answer.place)
+        self._settle(request, asked, answer, how)
 
-    def _settle(self, request: Seen, expected: str, answer: Seen, how: str) -> None:
+    def _settle(self, request: Place, asked: Asked, answer: Seen, how: str) -> None:
         """Holds a request against the one answer it has."""
-        wrong = self._misfit(request, expected, answer, how)
-        order = answer.message.get("order_id", "")
+        order, places = answer.message.get("order_id", ""), [request, answer.place]
+        wrong = _misfit(asked, answer, how)
         if wrong:
-            text = f"{request.kind or 'record'} {_named(request.place)}: {wrong}"
-            self._findings.wrong("I1", text, [request.place, answer.place], order)
+            self._findings.wrong("I1", f"{asked.kind or 'record'} {_named(request)}: {wrong}", places, order)
         self._findings.check("I9")
-        at_us = answer.message.get("at_us", answer.timestamp_us)
-        if at_us + self._skew_us < request.timestamp_us:
-            text = f"{_named(request.place)} is answered {request.timestamp_us - at_us} us before it came"
-            self._findings.wrong("I9", text, [request.place, answer.place], order)
-        if request.short == "control" and answer.kind == "ControlReport":
-            self._on_control(request, answer)
-
-    def _misfit(self, request: Seen, expected: str, answer: Seen, how: str) -> str:
-        """What is wrong with the answer of a request; empty when nothing is."""
-        if how != expected and (expected is not EITHER or how is LETTER):
-            refused = how is LETTER and expected is not COPY and answer.message["reason"] in _MAY_BE_REFUSED
-            return "" if refused else f"it needs {expected} and has {how}"
-        if how is LETTER:
-            same = answer.message["value"] == request.value and answer.message["key"] == request.key
-            return "" if same else "its dead letter has other bytes"
-        return "" if how is COPY else _misfit(request, answer)
+        early_us = 0 if how is COPY else asked.logged_us - answer.message["at_us"]
+        if early_us > self._skew_us:
+            text = f"{_named(request)} is answered {early_us} us before it came"
+            self._findings.wrong("I9", text, places, order)
+        control = self._controls.pop(request, None)
+        if control is not None and answer.kind == "ControlReport":
+            self._on_control(control, answer)
 
     # The end.
 
-    def waiting(self) -> Iterator[Key]:
+    def waiting(self) -> Iterator[Place]:
         """Records of the snapshot of which nothing became yet."""
-        return (key for key in self._unanswered if self._snapshot.has(key))
+        for (short, partition), ledger in self._ledgers.items():
+            for offset in ledger.unanswered():
+                if not self._snapshot.has((short, partition, offset)):
+                    break
+                yield short, partition, offset
 
     def finish(self) -> None:
         """Reports what had no answer, and what answers nothing."""
-        for key in self.waiting():
-            request, expected = self._unanswered[key]
-            text = f"{request.kind or 'record'} {_named(key)} has no answer: it needs {expected}"
-            self._findings.wrong("I1", text, [key])
-        for key, answers in self._early.items():
+        for request in self.waiting():
+            asked = self._asked(request)
+            assert asked is not None
+            text = f"{asked.kind or 'record'} {_named(request)} has no answer: it needs {asked.expected}"
+            self._findings.wrong("I1", text, [request])
+        for request, answers in self._early.items():
             for answer, how in answers:
                 if self._snapshot.has(answer.place):
-                    text = f"{how} for {_named(key)}, where no request is"
+                    text = f"{how} for {_named(request)}, where no request is"
                     self._findings.wrong("I1", text, [answer.place], answer.message.get("order_id", ""))
         for copies in self._copies.values():
             for copy in copies:
-                if self._snapshot.has(copy.place):
-                    self._findings.wrong("I1", "a forwarded copy of no record in a wrong lane", [copy.place])
-        self._finish_mass_cancels()
-
-    def _finish_mass_cancels(self) -> None:
-        for key, seen in self._mass_cancels:
-            log = self._logs.get(key[:2])
-            if self._snapshot.has(seen.place) and (log is None or log.kind(key[2]) != "MassCancel"):
-                text = f"canceled by a mass cancel at {_named(key)}, where none is"
+                if self._snapshot.has(copy):
+                    self._findings.wrong("I1", "a forwarded copy of no record in a wrong lane", [copy])
+        for request, seen in self._mass_cancels:
+            if self._snapshot.has(seen.place) and not self._is_mass_cancel(request):
+                text = f"canceled by a mass cancel at {_named(request)}, where none is"
                 self._findings.wrong("I9", text, [seen.place], seen.message["order_id"])
 
 
-def _named(key: Key) -> str:
-    short, partition, offset = key
+def _named(place: Place) -> str:
+    short, partition, offset = place
     return f"{short}-{partition}@{offset}"
 
 
-def _pair(seen: Seen, waiting: _Waiting, keep: _Waiting) -> Seen | None:
-    """The record with the same bytes that waits for this one; if none does, this one is kept."""
+def _pair(seen: Seen, waiting: _Waiting, keep: _Waiting) -> Place | None:
+    """Where the record with the same bytes is that waits for this one; if none does, this one is kept."""
     key = (seen.short, blake2b(seen.value or b"", digest_size=16).digest())
     others = waiting.get(key)
     if not others:
-        keep.setdefault(key, []).append(seen)
+        keep.setdefault(key, []).append(seen.place)
         return None
     other = others.pop(0)
     if not others:
@@ -286,48 +239,25 @@ def _pair(seen: Seen, waiting: _Waiting, keep: _Waiting) -> Seen | None:
     return other
 
 
-def _misfit(request: Seen, answer: Seen) -> str:
-    """What an answer says otherwise than its request; empty when it fits."""
-    if request.kind in _CONTROLS:
-        return _control_misfit(request, answer)
-    asked, said = request.message, answer.message
-    if printable(asked["account"]) != said["account"]:
-        return f"the answer is of account {said['account']}, not {asked['account']}"
-    if request.kind == "MassCancel":
-        return _id_misfit(asked, said) if answer.kind == "MassCancelReport" else f"answered by {answer.kind}"
-    if answer.kind != "OrderEvent" or said["event"] not in ANSWERS[request.kind]:
-        return f"answered by {said.get('event', answer.kind)}"
-    if request.kind != "NewOrder":
-        return _id_misfit(asked, said)
-    return _terms_misfit(request, said) if said["event"] == "accepted" else ""
-
-
-def _control_misfit(control: Seen, answer: Seen) -> str:
-    asked, said = control.message, answer.message
-    if answer.kind != "ControlReport" or said["control"] != control.kind:
-        return f"answered by {answer.kind} {said.get('control', '')}"
-    if printable(asked["control_id"]) != said["control_id"]:
-        return f"the answer has control_id {said['control_id']}, not {asked['control_id']}"
-    return ""
-
-
-def _id_misfit(asked: Message, said: Message) -> str:
-    if printable(asked["client_order_id"]) == said["request_id"]:
+def _misfit(asked: Asked, answer: Seen, how: str) -> str:
+    """What is wrong with the answer of a request; empty when nothing is."""
+    told = answer.message
+    if how != asked.expected and (asked.expected is not EITHER or how is LETTER):
+        refused = how is LETTER and asked.expected is not COPY and told["reason"] in _MAY_BE_REFUSED
+        return "" if refused else f"it needs {asked.expected} and has {how}"
+    if how is COPY:
         return ""
-    return f"the answer has request_id {said['request_id']}, not {asked['client_order_id']}"
-
-
-def _terms_misfit(request: Seen, accepted: Message) -> str:
-    """What an accepted order has otherwise than it was asked for."""
-    asked = request.message
-    for term in _TERMS:
-        if asked[term] != accepted[term]:
-            return f"accepted with {term} {accepted[term]}, asked {asked[term]}"
-    limit_e8 = asked["limit_price"] or 0
-    if limit_e8 != accepted["limit_price"]:
-        return f"accepted with limit_price {format_e8(accepted['limit_price'])}, asked {format_e8(limit_e8)}"
-    account, client_order_id = asked["account"], asked["client_order_id"]
-    days = (asked["entered_us"], request.timestamp_us)
-    if all(order_id(account, client_order_id, day_us) != accepted["order_id"] for day_us in days):
-        return f"order_id {accepted['order_id']} is not made of its account, client_order_id and day"
-    return ""
+    fits = answered(answer)
+    if how is LETTER:
+        return "" if fits == asked.print else "its dead letter has other bytes"
+    if asked.kind in _REPORTS:
+        right = answer.kind == _REPORTS[asked.kind]
+    else:
+        right = answer.kind == "OrderEvent" and told["event"] in ANSWERS[asked.kind]
+    if not right:
+        return f"answered by {told.get('event', answer.kind)}"
+    if fits.account != asked.print.account:
+        return f"the answer is of another account, {told['account']}"
+    if asked.kind == "NewOrder" and told["event"] != "accepted":
+        return ""
+    return "" if fits.terms == asked.print.terms else "the answer is to other terms, or of another id"

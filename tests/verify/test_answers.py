@@ -34,6 +34,14 @@ def test_an_answer_that_names_no_request_is_red():
     history = History()
     answer = history.event("cancel_rejected", "nobody's")
     history.add(answer, after=answer, request_offset=-1)
+    findings = history.verify()
+    assert findings.red() == {"I1"}
+    assert findings.shown[0].text == "cancel_rejected names no request"
+
+
+def test_an_answer_to_another_account_is_red():
+    history = History()
+    history.change(history.event("cancel_rejected", "nobody's"), account="mallory")
     assert history.red() == {"I1"}
 
 

@@ -34,7 +34,9 @@ def test_a_book_update_with_another_quantity_is_red():
     update = history.find("BookUpdate", which=-1, symbol="AAPL")
     levels = [{**level, "quantity": 9 * ONE} for level in update.message["asks"]]
     history.change(update, asks=levels)
-    assert history.red() == {"I7"}
+    findings = history.verify()
+    assert findings.red() == {"I7"}
+    assert "ask 105: updates say 9 in 1 orders, events 3 in 1" in findings.shown[0].text
 
 
 def test_a_book_update_with_another_checksum_is_red():

@@ -1,6 +1,10 @@
-"""Histories in which everything went well: nothing is found wrong."""
+import ast
+from pathlib import Path
 
+from app import verify
 from tests.verify.history import History
+
+OURS = ("app", "agents", "tables", "schemas", "tests")
 
 
 def test_a_day_in_which_everything_happens_is_green():
@@ -19,3 +23,12 @@ def test_partitions_may_be_read_in_any_order():
         key=lambda seen: (seen.short not in ("instruments", "control"), seen.short, seen.partition)
     )
     assert history.verify().shown == []
+
+
+def test_nothing_is_shared_with_the_engine_but_schemas_and_settings():
+    allowed = ("app.verify", "app.settings", "app.gateway.resources", "schemas")
+    folder = Path(verify.__file__).parent
+    for file in folder.glob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.ImportFrom) and str(node.module).split(".")[0] in OURS:
+                assert str(node.module).startswith(allowed), f"{file.name} imports {node.module}"

@@ -97,7 +97,9 @@ def test_a_status_that_matching_does_not_have_is_red():
 def test_a_wrong_cum_quantity_is_red():
     history = History()
     history.change(history.event("expired", "s3"), cum_quantity=4 * ONE)
-    assert history.red() == {"I3"}
+    findings = history.verify()
+    assert findings.red() == {"I3"}
+    assert findings.shown[0].text == "expired: cum_quantity 4, fills sum to 3"
 
 
 def test_a_wrong_average_price_is_red():
@@ -109,7 +111,7 @@ def test_a_wrong_average_price_is_red():
 
 def test_quantity_left_after_the_end_is_red():
     history = History()
-    history.change(history.event("order_status", "b1"), leaves_quantity=ONE)
+    history.change(history.event("expired", "d1"), leaves_quantity=2 * ONE)
     assert history.red() == {"I3"}
 
 

@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import psycopg
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 
 from app.market.generator import generate
 from app.market.seed import seed
@@ -54,59 +55,42 @@ async def verified(settings: Settings, grace_s: float = 30.0, *, storage: bool =
     return await Check(settings, grace_s, lambda stage, done, total: None).run(storage)
 
 
-async def doubled(settings: Settings, short: str, wanted: bytes) -> None:
-    """Writes a record of a topic that contains these bytes a second time."""
-    partitions = [TopicPartition(settings.topic(short), lane) for lane in range(settings.partitions)]
-    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka)
-    producer = AIOKafkaProducer(bootstrap_servers=settings.kafka)
-    await consumer.start()
-    await producer.start()
-    try:
-        consumer.assign(partitions)
-        await consumer.seek_to_beginning()
-        async for record in consumer:
-            if wanted in record.value:
-                await producer.send_and_wait(record.topic, record.value, record.key, record.partition)
-                return
-    finally:
-        await consumer.stop()
-        await producer.stop()
+async def doubled(settings: Settings, short: str, where: str) -> str:
+    """Writes a record of a topic a second time, the first one of its table that is so; its order or trade."""
+    table, name = {"events": ("order_events", "order_id"), "trades": ("trades", "trade_id")}[short]
+    with psycopg.connect(settings.postgres) as connection:
+        query = f"SELECT partition, log_offset, {name} FROM {table} WHERE {where} LIMIT 1"
+        found = connection.execute(query.encode()).fetchone()
+    assert found is not None
+    partition, offset, named = found
+    record = await record_at(settings, short, partition, offset)
+    async with AIOKafkaProducer(bootstrap_servers=settings.kafka) as producer:
+        await producer.send_and_wait(record.topic, record.value, record.key, partition)
+    return str(named)
+
+
+async def record_at(settings: Settings, short: str, partition: int, offset: int) -> ConsumerRecord:
+    """The record at a place, or the first one after it."""
+    place = TopicPartition(settings.topic(short), partition)
+    async with AIOKafkaConsumer(bootstrap_servers=settings.kafka) as consumer:
+        consumer.assign([place])
+        consumer.seek(place, offset)
+        return await consumer.getone()
 
 
 async def poison(settings: Settings) -> None:
-    """Bytes that are no record, into each lane."""
-    producer = AIOKafkaProducer(bootstrap_servers=settings.kafka)
-    await producer.start()
-    try:
+    """Into each lane: bytes that are no record, and the first request of lane 0 once more."""
+    record = await record_at(settings, "orders", 0, 0)
+    async with AIOKafkaProducer(bootstrap_servers=settings.kafka) as producer:
         for lane in range(settings.partitions):
-            for value in (b"nonsense", None, b"\0\0\x0f\x42\x40abc"):
-                await producer.send_and_wait(settings.topic("orders"), value, b"k", lane)
-    finally:
-        await producer.stop()
-
-
-async def misrouted(settings: Settings) -> None:
-    """The first readable request of lane 0 once more, in every lane."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka)
-    producer = AIOKafkaProducer(bootstrap_servers=settings.kafka)
-    await consumer.start()
-    await producer.start()
-    try:
-        consumer.assign([TopicPartition(settings.topic("orders"), 0)])
-        await consumer.seek_to_beginning()
-        record = await consumer.getone()
-        for lane in range(settings.partitions):
-            await producer.send_and_wait(record.topic, record.value, record.key, lane)
-    finally:
-        await consumer.stop()
-        await producer.stop()
+            for value in (b"nonsense", None, b"\0\0\x0f\x42\x40abc", record.value):
+                await producer.send_and_wait(record.topic, value, b"k", lane)
 
 
 async def test_a_real_history_is_green_until_it_is_falsified(settings: Settings, tmp_path: Path) -> None:
     async with system(settings, tmp_path) as worker:
         summary = await ordered(settings, 1000, 5)
         assert summary.unanswered == 0
-        await misrouted(settings)
         await poison(settings)
         green = await verified(settings, storage=True)
         assert [violation.text for violation in green.findings.shown] == []
@@ -115,18 +99,28 @@ async def test_a_real_history_is_green_until_it_is_falsified(settings: Settings,
         assert green.totals["records"]["dead-letters"] == 12
         assert set(green.findings.checked) == {*(f"I{n}" for n in range(1, 11)), "I12", "storage"}
         _the_command_says_so_too(settings)
+        _falsify_storage(settings)
+        wrong = await verified(settings, 0.5, storage=True)
+        assert wrong.findings.red() == {"storage"}
+        assert {found.text.split(",")[0] for found in wrong.findings.shown} == {
+            "table orders",
+            "table trades",
+        }
 
         worker.kill()
         await ordered(settings, 20, 6, wait="none")
         stopped = await verified(settings, 0.1)
         assert stopped.findings.red() == {"I1", "I12"}
 
-        await doubled(settings, "events", b"AAPL-1")
-        await doubled(settings, "trades", b"AAPL-1")
+        finished = "event = 'accepted' AND order_id IN (SELECT order_id FROM orders WHERE status = 'filled')"
+        order_id = await doubled(settings, "events", finished)
+        trade_id = await doubled(settings, "trades", "sequence = 1")
         falsified = await verified(settings, 0.1)
-        assert {"I1", "I2", "I5", "I12"} <= falsified.findings.red()
-        shown = next(found for found in falsified.findings.shown if found.invariant == "I5")
-        assert [falsified.records[place].message["trade_id"] for place in shown.places][-1] == "AAPL-1"
+        assert falsified.findings.red() >= {"I1", "I2", "I5", "I12"}
+        assert order_id in {found.order_id for found in falsified.findings.shown if found.invariant == "I2"}
+        assert len(falsified.histories[order_id]) > 2
+        (shown,) = (found for found in falsified.findings.shown if found.invariant == "I5")
+        assert falsified.records[shown.places[-1]].message["trade_id"] == trade_id
 
 
 def _the_command_says_so_too(settings: Settings) -> None:
@@ -140,6 +134,16 @@ def _the_command_says_so_too(settings: Settings) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["verdict"] == "green"
+
+
+def _falsify_storage(settings: Settings) -> None:
+    """One order is in another state, one trade is gone."""
+    with psycopg.connect(settings.postgres) as connection:
+        for table, change in (
+            ("orders", "UPDATE orders SET version = version + 1"),
+            ("trades", "DELETE FROM trades"),
+        ):
+            connection.execute(f"{change} WHERE ctid = (SELECT min(ctid) FROM {table})".encode())
 
 
 async def test_topics_that_are_not_there_cannot_be_verified(settings: Settings) -> None:

@@ -44,6 +44,16 @@ def test_a_trade_beyond_the_takers_limit_is_red():
     assert history.red() == {"I4", "I6"}
 
 
+def test_a_trade_at_another_price_than_the_makers_limit_is_red():
+    history = History()
+    for seen in list(history.records):
+        if seen.message.get("client_order_id") == "s1" and seen.message.get("limit_price"):
+            history.change(seen, limit_price=99 * ONE)
+    findings = history.verify()
+    assert findings.red() == {"I4", "I6"}
+    assert "the maker's limit is 99" in next(f.text for f in findings.shown if f.invariant == "I4")
+
+
 def test_a_missing_trade_record_is_red():
     history = History()
     history.drop(history.find("Trade", which=-1))
