@@ -70,5 +70,5 @@ def _progress() -> Iterator[Callable[[str, int, int], None]]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("reading", total=None)
+        task = bar.add_task("reading", total=1)
         yield lambda stage, done, total: bar.update(task, description=stage, completed=done, total=total)
