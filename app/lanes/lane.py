@@ -105,6 +105,8 @@ class Lane:
         if delivery.start != expected:
             die(f"gap: lane {self.number} of {delivery.topic} is at {expected}, got {delivery.start}")
         self._expected[short] = delivery.end
+        if not delivery.records:
+            return
         self._waiting[short].append(delivery)
         self.waiting_bytes += delivery.size
         metrics.WAITING_BYTES.labels(self.number).set(self.waiting_bytes)

@@ -28,6 +28,7 @@ from schemas.topics import changelog_name
 
 log = logging.getLogger("oms.lanes")
 
+# Python objects around a small record weigh more than its bytes.
 RECORD_BYTES = 200
 # Only these topics forget: a worker that was away for longer goes on from what is left of them.
 FORGETFUL = ("quotes",)
@@ -228,11 +229,12 @@ class LaneManager:
         if not before:
             return False
         fetched = await consumer._fetcher.fetched_records(list(before), timeout=0)
-        for tp, records in fetched.items():
-            # Python objects around a small record weigh more than its bytes.
-            size = sum(RECORD_BYTES + len(record.value or b"") for record in records)
-            delivery = Delivery(tp.topic, before[tp], records, states[tp].position, size)
-            self.lanes[tp.partition].deliver(delivery)
+        for tp, start in before.items():
+            # A position moves without records over markers and over what was aborted.
+            if (end := states[tp].position) != start:
+                records = fetched.get(tp, [])
+                size = sum(RECORD_BYTES + len(record.value or b"") for record in records)
+                self.lanes[tp.partition].deliver(Delivery(tp.topic, start, records, end, size))
         return bool(fetched)
 
     def _pause(self) -> None:

@@ -6,7 +6,7 @@ from collections import Counter
 from itertools import islice
 
 import pytest
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, TopicPartition
 
 from app.settings import Settings
 from app.topics import prepare
@@ -182,3 +182,31 @@ async def test_a_stopped_worker_has_answered_all_that_it_took(settings: Settings
         await running.start()
         found = await until_answered(settings, 1000)
         assert set(found.values()) == {1}
+
+
+async def test_what_a_dead_worker_left_open_is_stepped_over(settings: Settings) -> None:
+    """An abort leaves records that nobody may see, or a marker alone: a position that moves by itself."""
+    codec = Codec(await prepare(settings))
+    lanes = range(settings.partitions)
+    dead = AIOKafkaProducer(bootstrap_servers=settings.kafka, transactional_id=f"{settings.app_id}-dead")
+    await dead.start()
+    for sends in (True, False):
+        await dead.begin_transaction()
+        for short in ("orders", "cleared", "executions", "control"):
+            for lane in lanes:
+                if sends:
+                    value = codec.encode(*order("aborted"))
+                    await dead.send_and_wait(settings.topic(short), value, b"k", lane)
+                else:
+                    partition = TopicPartition(settings.topic(short), lane)
+                    dead._txn_manager.maybe_add_partition_to_txn(partition)
+        await asyncio.sleep(0.2)
+        await dead.abort_transaction()
+    await dead.stop()
+    async with workers(settings) as running:
+        worker = await running.start()
+        await set_up(settings)
+        await write(settings, list(requests(200)))
+        found = await until_answered(settings, 200)
+        assert set(found.values()) == {1}
+        assert worker.process.poll() is None, worker.text()
