@@ -98,7 +98,7 @@ def run(settings: Settings) -> None:
     """Blocks until stopped; exit code 0 after SIGTERM or SIGINT."""
     configure(settings)
     # Faust says much about every rebalance; what matters is said by oms.lanes.
-    for name in ("faust", "mode"):
+    for name in ("faust", "mode", "app.lanes.faust_app"):
         logging.getLogger(name).setLevel(logging.WARNING)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:

@@ -273,6 +273,8 @@ def new_app(settings: Settings) -> LaneApp:
         broker=[f"kafka://{server}" for server in settings.endpoint("kafka").split(",")],
         autodiscover=False,
         store="memory://",
+        # Faust makes its folder even when it keeps nothing.
+        datadir=str(settings.data_dir / "faust"),
         cython_optimizations=False,
         web_enabled=False,
         topic_allow_declare=False,
