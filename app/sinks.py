@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 
 _PAUSE_S_MAX = 2.0
 _LAG_S = 1.0
+_CANCEL_S = 3.0
 
 
 class Health:
@@ -47,7 +48,10 @@ async def _run(settings: Settings, work: Work) -> bool:
     try:
         await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
-        working.cancel()
+        while not working.done():
+            # Once should do, but see app.reader: a cancellation may get lost in a library.
+            working.cancel()
+            await asyncio.wait({working}, timeout=_CANCEL_S)
         (outcome,) = await asyncio.gather(working, return_exceptions=True)
         if isinstance(outcome, Exception):
             log.error("ends: %s: %s", type(outcome).__name__, outcome, exc_info=outcome)

@@ -35,7 +35,7 @@ class SinkProcess:
         """Returns when it has caught up."""
         await self.child.until_ready(limit_s)
 
-    async def waits_for(self, words: str, limit_s: float = 20.0) -> None:
+    async def waits_for(self, words: str, limit_s: float = 40.0) -> None:
         """Returns when it says that it waits for something."""
 
         async def said() -> bool:
@@ -60,7 +60,7 @@ class SinkProcess:
         return self.child.code is not None
 
 
-async def until(true: Callable[[], Awaitable[bool]], limit_s: float = 20.0) -> None:
+async def until(true: Callable[[], Awaitable[bool]], limit_s: float = 40.0) -> None:
     """Returns when it is true."""
     end = time.monotonic() + limit_s
     while not await true():

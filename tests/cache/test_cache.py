@@ -223,12 +223,15 @@ async def test_who_subscribes_first_and_then_reads_misses_no_update(
         await cache.ready()
 
         async def keep_trading() -> None:
-            for _ in range(120):
-                desk.rest("buy", BID, 1)
-                await log.say(("BookUpdate", desk.update()))
+            for _ in range(40):
+                updates: list[Said] = []
+                for _ in range(3):
+                    desk.rest("buy", BID, 1)
+                    updates.append(("BookUpdate", desk.update()))
+                await log.say(*updates)
 
         trading = asyncio.create_task(keep_trading())
-        await until(lambda: _sequence_above(redis, 20))
+        await until(lambda: _sequence_above(redis, 9))
         await news.subscribe("books.AAPL")
         await news.get_message(timeout=1)
         snapshot = orjson.loads(await redis.get("book:AAPL"))
@@ -279,6 +282,25 @@ async def test_a_second_process_waits_for_the_lease(settings: Settings, tmp_path
         assert orjson.loads(await redis.get("quote:AAPL"))["bid"] == "187"
         assert await second.stop() == 0
         assert not await redis.exists("cache:writer")
+
+
+async def test_it_ends_when_asked_in_the_middle_of_traffic(settings: Settings, tmp_path: Path) -> None:
+    async with Log(settings) as log:
+
+        async def keep_trading() -> None:
+            desk = Desk()
+            while True:
+                desk.rest("buy", BID, 1)
+                await log.say(("BookUpdate", desk.update()), accepted(str(desk.orders), at_us=now_us()))
+
+        trading = asyncio.create_task(keep_trading())
+        for _ in range(3):
+            cache = SinkProcess("cache", settings, tmp_path)
+            await cache.ready()
+            assert await cache.stop() == 0
+        assert not trading.done()
+        trading.cancel()
+        await asyncio.gather(trading, return_exceptions=True)
 
 
 async def test_the_cache_of_another_kafka_is_refused(settings: Settings, tmp_path: Path) -> None:
