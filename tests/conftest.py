@@ -14,6 +14,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
+import hypothesis
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 
@@ -28,6 +29,12 @@ from app.settings import ROOT, Settings
 
 T = TypeVar("T")
 Started = TypeVar("Started", bound=Part)
+
+# On a developer's machine every run tries other examples, and prints how to replay one that fails. CI tries
+# the same ones each time: whether a change lands must not depend on luck.
+hypothesis.settings.register_profile("ci", derandomize=True)
+if os.environ.get("CI"):
+    hypothesis.settings.load_profile("ci")
 
 _TESTS = itertools.count(1)
 _REDIS_DATABASES = 16

@@ -41,8 +41,8 @@ log.index.size.max.bytes=1048576
 log.cleaner.dedupe.buffer.size=33554432
 # Below, what a quiet broker does for nothing: no-op records twice a second, idle threads that poll.
 metadata.max.idle.interval.ms=0
-num.network.threads=2
-num.io.threads=4
+num.network.threads=3
+num.io.threads=8
 background.threads=2
 """
 
@@ -61,8 +61,11 @@ logger.broker.level=info
 """
 
 JVM = (
-    "-Xms96m",
+    # A large young generation: requests are garbage at once, and a small one is collected all the time
+    # (a third of the latency of an order at 1,000 a second).
+    "-Xms512m",
     "-Xmx512m",
+    "-Xmn320m",
     "-Xss512k",
     # The cheapest collector at rest: no threads of its own.
     "-XX:+UseSerialGC",

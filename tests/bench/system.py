@@ -20,9 +20,9 @@ from app.local.ports import HOST, any_free
 from app.local.program import Child
 from app.settings import ROOT, Settings
 
-# The measured process has a core for itself; broker, load and everything else have the other.
+# The measured process has one core; broker, load and everything else run wherever there is time.
 MEASURED = {0}
-REST = {1} if (os.cpu_count() or 1) > 1 else {0}
+REST = set(range(os.cpu_count() or 1))
 
 
 @dataclass(frozen=True)

