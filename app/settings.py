@@ -62,8 +62,8 @@ class Settings(BaseSettings):
     gateway_confirm_s: float = Field(
         5.0,
         gt=0,
-        description="How long the gateway waits for Kafka to confirm a request, seconds; then it says that the "
-        "outcome is unknown.",
+        description="How long the gateway waits for Kafka to confirm a request, seconds; then the outcome is "
+        "unknown, and it says so.",
     )
     gateway_requests_per_s: int = Field(
         2000, ge=0, description="Requests a second that one API key may make to a gateway; 0: no limit."
