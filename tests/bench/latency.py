@@ -19,6 +19,7 @@ from tests.bench.system import Bench, Measured
 from tests.bench.workload import requests, setup
 
 WARM_UP = 0.2
+BROKER_WARM_UP_S = 40
 
 
 def percentile(values: list[float], share: float) -> float:
@@ -91,7 +92,8 @@ async def report(bench: Bench, runs: int, rate: int, seconds: float) -> dict[str
     paths, floors = [], []
     try:
         await worker.ready()
-        await steady(settings, rate, 3, "events")
+        # A fresh JVM compiles for most of a minute, on the cores that are measured.
+        await steady(settings, rate, BROKER_WARM_UP_S, "events")
         for _ in range(runs):
             paths.append(await steady(settings, rate, seconds, "events"))
             floors.append(await steady(floor, rate, seconds / 2, "orders"))
