@@ -6,6 +6,7 @@ markers have offsets but are no records.
 """
 
 import asyncio
+import gc
 import logging
 import time
 from collections.abc import Mapping
@@ -71,12 +72,15 @@ async def load(bootstrap: str, tables: Mapping[TopicPartition, Recoverable], cod
         check_crcs=False,
     )
     await consumer.start()
+    # Rows by the million and none of them garbage: each collection would walk all that is there.
+    gc.disable()
     try:
         progress = await _read(consumer, live)
+        for tp, table in tables.items():
+            await _restore(table, live.pop(tp), codec)
     finally:
+        gc.enable()
         await consumer.stop()
-    for tp, table in tables.items():
-        await _restore(table, live.pop(tp), codec)
     return progress
 
 

@@ -47,29 +47,35 @@ class Outbox:
         self._codec = codec
         self._instruments = instruments
         self._items: dict[tuple[str, int], list[Item]] = defaultdict(list)
-        self._may_say = {
-            step.name: {record for record in KEYS if TOPIC_OF_RECORD[record].short in step.says}
+        self._routes = {
+            step.name: {
+                record: (settings.topic(TOPIC_OF_RECORD[record].short), key, self._partition_of(record))
+                for record, key in KEYS.items()
+                if TOPIC_OF_RECORD[record].short in step.says
+            }
             for step in STEPS
         }
-        self._names = {record: settings.topic(TOPIC_OF_RECORD[record].short) for record in KEYS}
         self._changelogs = {step.name: changelog_name(settings.app_id, step.name) for step in STEPS}
         self.at_us = time.time_ns() // 1000
 
     def add(self, step: Step, said: Iterable[Said]) -> None:
         """Encodes what an agent said; it may only say what the pipeline declares."""
-        encode, items, may_say = self._codec.encode, self._items, self._may_say[step.name]
+        encode, items, routes = self._codec.encode, self._items, self._routes[step.name]
         for record, message in said:
-            assert record in may_say, f"{step.name} says {record}, which app/pipeline.py does not declare"
-            where = (self._names[record], self._partition(record, message))
-            items[where].append((KEYS[record](message).encode(), encode(record, message), NO_HEADERS))
+            assert record in routes, f"{step.name} says {record}, which app/pipeline.py does not declare"
+            topic, key, partition = routes[record]
+            value = encode(record, message)
+            items[topic, partition(message)].append((key(message).encode(), value, NO_HEADERS))
 
-    def _partition(self, record: str, message: Message) -> int:
+    def _partition_of(self, record: str) -> Callable[[Message], int]:
+        """How the partition of a record's messages is found."""
+        partitions, lane, place = self._settings.partitions, self._lane, self._instruments.lane_of_symbol
         key = TOPIC_OF_RECORD[record].key
         if key == "account":
-            return lane_of(message["account"], self._settings.partitions)
+            return lambda message: lane_of(message["account"], partitions)
         if key == "symbol":
-            return self._instruments.lane_of_symbol(message["symbol"], self._settings.partitions)
-        return self._lane
+            return lambda message: place(message["symbol"], partitions)
+        return lambda _: lane
 
     def add_rows(self, table: str, rows: Iterable[Row]) -> None:
         """Encodes a table's changed rows for its changelog."""
