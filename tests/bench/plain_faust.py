@@ -36,6 +36,7 @@ async def serve(settings: Settings) -> None:
         f"{settings.app_id}-plain",
         broker=f"kafka://{settings.endpoint('kafka')}",
         store="memory://",
+        datadir=str(settings.data_dir / "faust"),
         web_enabled=False,
         autodiscover=False,
         topic_partitions=settings.partitions,
