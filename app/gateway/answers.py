@@ -14,8 +14,8 @@ from typing import Any
 
 from aiokafka import ConsumerRecord
 
-from app.gateway.resources import TERMINAL
 from schemas.topics import TOPIC_OF_RECORD
+from tables.orders import TERMINAL
 
 # Which kinds of events answer a request; a fill or a mass-canceled order only names it as its cause.
 ANSWERS: dict[str, frozenset[str]] = {

@@ -17,7 +17,6 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _US = timedelta(microseconds=1)
 
 Show = Callable[[Any], Any]
-TERMINAL = frozenset({"filled", "canceled", "rejected", "expired"})
 
 
 def rfc3339(at_us: int) -> str:

@@ -8,7 +8,7 @@ thread switches per fetch and the wait for the interpreter lock.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import faust
@@ -291,6 +291,3 @@ def new_app(settings: Settings) -> LaneApp:
         Agent=LaneAgent,
         TableManager=_TableManager,
     )
-
-
-Batches = AsyncIterator[Batch[Any]]

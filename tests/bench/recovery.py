@@ -6,7 +6,7 @@ import statistics
 import time
 
 import psutil
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaProducer, TopicPartition
 
 from app.lanes.changelog import load
 from app.topics import prepare
@@ -78,8 +78,6 @@ async def report(bench: Bench, runs: int, rows: int) -> dict[str, float]:
 
 
 async def _write(kafka: str, topic: str, partitions: int, codec: Codec, rows: int) -> None:
-    from aiokafka import AIOKafkaProducer
-
     producer = AIOKafkaProducer(bootstrap_servers=kafka, max_batch_size=900_000)
     await producer.start()
     sent, batches = [], {lane: producer.create_batch() for lane in range(partitions)}
