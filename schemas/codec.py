@@ -145,10 +145,6 @@ class Codec:
             raise DecodeError("DECODE_NOT_FRAMED", "value must begin with a zero byte and a 4-byte schema id")
         return int.from_bytes(value[1:HEADER], "big")
 
-    def knows(self, schema_id: int) -> bool:
-        """Whether a schema of that id was learned."""
-        return schema_id in self._writers
-
     def learn(self, schema_id: int, text: str) -> None:
         """Takes a writer's schema (JSON) for an id; one that is no record of ours is remembered as such."""
         self._writers[schema_id] = _Writer(text)
