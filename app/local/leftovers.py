@@ -81,6 +81,24 @@ def _runs(process: psutil.Process, argv: list[str]) -> bool:
         return False
 
 
+def descendants(pid: int) -> list[psutil.Process]:
+    """Every process below one, whatever group it leads."""
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def end(processes: list[psutil.Process], limit_s: float = 5.0) -> None:
+    """Kills processes and returns when none of them runs any more, or at the limit."""
+    for process in processes:
+        with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+            process.kill()
+    deadline = time.monotonic() + limit_s
+    for process in processes:
+        wait_gone(process, deadline - time.monotonic())
+
+
 def wait_gone(process: psutil.Process, limit_s: float) -> bool:
     """Whether a process, ours or not, ends within the limit."""
     end = time.monotonic() + limit_s

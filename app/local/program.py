@@ -133,10 +133,16 @@ class Child:
             self._process.send_signal(number)
 
     def kill(self) -> None:
-        """Ends the whole group now, and forgets its record."""
+        """Ends it now with its group and its descendants, and forgets its record.
+
+        Descendants may lead groups of their own: PostgreSQL's backends do, and outlive a killed server for
+        a moment, in which no new one can start on the same data.
+        """
+        family = leftovers.descendants(self.pid)
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
         self._process.wait()
+        leftovers.end(family)
         self._record.unlink(missing_ok=True)
 
     def last_words(self, lines: int = 12) -> str:

@@ -57,6 +57,16 @@ def parent_with_child(home: Path) -> tuple["subprocess.Popen[str]", int]:
     return parent, int(parent.stdout.readline())
 
 
+async def test_kill_ends_descendants_that_lead_groups_of_their_own(tmp_path: Path) -> None:
+    """As PostgreSQL's backends do, which keep its shared memory from the next server until they are gone."""
+    below = "import subprocess, sys; subprocess.Popen(sys.argv[1:], start_new_session=True).wait()"
+    child = Child(Program("parent", [sys.executable, "-c", below, *SLEEP]), tmp_path)
+    wait_until(lambda: has_said_up(child))
+    (grandchild,) = leftovers.descendants(child.pid)
+    child.kill()
+    assert is_gone(grandchild.pid)
+
+
 async def test_stop_ends_a_process_that_ignores_sigterm_after_its_limit(tmp_path: Path) -> None:
     child = Child(Program("stubborn", STUBBORN, stop_s=0.3), tmp_path)
     wait_until(lambda: has_said_up(child))
