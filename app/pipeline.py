@@ -13,17 +13,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tables.accounts import Accounts
-from tables.risk import Risk
-
 from agents.accounts import accounts
 from agents.batch import Batch
 from agents.matching import matching
 from agents.risk import risk
 from app.settings import Settings
 from schemas.topics import TOPICS
+from tables.accounts import Accounts
 from tables.matching import Matching
 from tables.reference import Instruments, ReferencePrices
+from tables.risk import Risk
 
 
 @dataclass(frozen=True)

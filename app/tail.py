@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
-from app.gateway.resources import rfc3339, shown
+from app.resources import rfc3339, shown
 from app.settings import Settings
 from app.topics import TopicsError, wanted
 from schemas.codec import Codec, DecodeError

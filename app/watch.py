@@ -7,8 +7,8 @@ from typing import Any, Literal, NamedTuple
 from aiokafka import ConsumerRecord
 
 from app.cache.books import BookImage
-from app.gateway.resources import shown
 from app.reader import Read, TopicReader
+from app.resources import shown
 from app.settings import Settings
 
 Json = dict[str, Any]

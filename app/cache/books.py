@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 from zlib import crc32
 
-from app.gateway.resources import rfc3339
+from app.resources import rfc3339
 from schemas.numbers import format_e8, parse_e8
 
 _CHECKSUM_LEVELS = 10

@@ -26,8 +26,8 @@ import orjson
 
 from app.cache.books import BookImage, update_json
 from app.cache.orders import Command, Json, OrderChanges
-from app.gateway.resources import shown
 from app.reader import Read
+from app.resources import shown
 
 # Where the latest message of a symbol lies.
 _KEYS = {"Quote": "quote", "ReferencePrice": "reference", "Instrument": "instrument"}

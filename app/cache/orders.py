@@ -10,9 +10,9 @@ from typing import Any
 
 import orjson
 
-from app.gateway.resources import order_of_event, rfc3339
 from app.latest import FINISHED, changes_order, rank
 from app.reader import Read
+from app.resources import order_of_event, rfc3339
 
 Json = dict[str, Any]
 Command = tuple[str | bytes | int, ...]

@@ -155,7 +155,7 @@ class Door:
 
     def answer(self) -> dict[str, Any]:
         """What was last said; empty: nothing yet."""
-        from app.gateway.resources import shown
+        from app.resources import shown
 
         return shown(self._latest.kind, self._latest.message) if self._latest else self._body
 

@@ -19,7 +19,6 @@ from app.gateway.parts import Parts, Using
 from app.gateway.problems import Problem
 from app.gateway.replies import reply
 from app.gateway.requests import Entry, Outcome, control, send
-from app.gateway.resources import shown
 from app.gateway.shapes import (
     AccountBody,
     BandBody,
@@ -33,6 +32,7 @@ from app.gateway.shapes import (
     QuoteBody,
     StateBody,
 )
+from app.resources import shown
 from schemas.messages import Instrument, Quote
 from schemas.partitioning import lane_of
 

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from app.gateway.problems import KINDS, MEDIA_TYPE
-from app.gateway.resources import ORDER_FIELDS, shown_name
+from app.resources import ORDER_FIELDS, shown_name
 from schemas.codec import schema_text
 
 Json = dict[str, Any]

@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from app.gateway.problems import Problem
-from app.gateway.resources import shown
 from app.reader import Read
+from app.resources import shown
 from schemas.messages import Instrument
 
 

@@ -7,8 +7,8 @@ from fastapi import Response
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from app.gateway.replies import reply
-from app.gateway.resources import parse_time
 from app.gateway.store import Page
+from app.resources import parse_time
 
 LIMIT_MAX = 1000
 

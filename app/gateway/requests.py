@@ -16,8 +16,8 @@ from app.gateway.answers import Message, Wait
 from app.gateway.auth import Caller
 from app.gateway.parts import Parts
 from app.gateway.problems import Problem
-from app.gateway.resources import order_just_entered, order_of_event, rfc3339, shown
 from app.gateway.shapes import OrderBody, ReplaceBody
+from app.resources import order_just_entered, order_of_event, rfc3339, shown
 from schemas.ids import order_id
 from schemas.messages import CancelOrder, Door, MassCancel, NewOrder, ReplaceOrder, Side
 

@@ -1,6 +1,6 @@
 """Records as rows: which table a record goes to, and its values as PostgreSQL reads them in a COPY.
 
-Rules: columns are the message's fields (app.gateway.resources gives the names), after the place of the
+Rules: columns are the message's fields (app.resources gives the names), after the place of the
 record where the table keeps every record. Whatever a foreign producer put into a text or a number fits
 the column: a NUL becomes U+FFFD, a text of more than 256 characters (64 kB where it is not indexed) is
 cut, a number beyond 38 digits is the largest there is.
@@ -13,9 +13,9 @@ from functools import cache
 from operator import itemgetter
 from typing import Any
 
-from app.gateway.resources import ORDER_FIELDS, shown, shown_name
 from app.latest import changes_order, rank
 from app.reader import Read
+from app.resources import ORDER_FIELDS, shown, shown_name
 from schemas.codec import schema_text
 from schemas.topics import TOPICS
 

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from app.gateway.resources import shown
+from app.resources import shown
 from app.verify.check import Outcome
 from app.verify.findings import RULES, Findings, Violation
 from app.verify.records import Place, Seen

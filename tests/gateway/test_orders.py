@@ -6,7 +6,7 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from app.gateway.resources import rfc3339
+from app.resources import rfc3339
 from schemas.ids import order_id
 from tests.gateway.conftest import Start, client_of, order, until
 from tests.gateway.worker import ScriptedWorker
