@@ -304,6 +304,7 @@ class Execution(TypedDict):
     reason: Reason
     version: int
     request_offset: int
+    text: str
 
 
 class OrderEvent(TypedDict):

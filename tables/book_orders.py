@@ -185,6 +185,7 @@ class Order(Entry):
             "reason": reason,
             "version": self.version,
             "request_offset": request_offset,
+            "text": "",
         }
 
 
@@ -238,4 +239,5 @@ def unknown_execution(execution_type: ExecutionType, message: Mapping[str, Any])
         "reason": "MATCHING_UNKNOWN_ORDER",
         "version": 0,
         "request_offset": message["request_offset"],
+        "text": "",
     }

@@ -109,4 +109,5 @@ def _execution(
         "reason": refusal.reason,
         "version": version,
         "request_offset": request["request_offset"],
+        "text": refusal.text,
     }

@@ -87,6 +87,7 @@ class Settlement:
         execution_type, reason = execution["execution_type"], execution["reason"]
         if execution_type in _ENDS and not order.finished_us:
             order.version = execution["version"]
+            order.text = execution["text"]
             self._orders.finish(order, _ENDS[execution_type], reason, at_us)
         elif order.replacing_e8 is None:
             raise _unfit(execution, order)

@@ -65,6 +65,7 @@ class SymbolSide:
                 "reason": request.get("reason", "NONE"),
                 "version": order["version"],
                 "request_offset": request["request_offset"],
+                "text": "",
             }
             | changes
         )

@@ -269,10 +269,11 @@ def test_a_rejected_order_again_gets_the_same_rejection(bank: Bank) -> None:
     assert again == {**first, "request_offset": 9}
 
 
-def test_an_order_that_risk_rejected_again_gets_the_same_reason(bank: Bank) -> None:
-    bank.say(new_order("c1"), execution("c1", "rejected", version=1, reason="RISK_HALTED"))
+def test_an_order_that_risk_rejected_again_gets_the_same_reason_and_values(bank: Bank) -> None:
+    bank.say(new_order("c1"), execution("c1", "rejected", version=1, reason="RISK_HALTED", text="why"))
     again = bank.answer(new_order("c1"))
-    assert (again["event"], again["reason"], again["version"]) == ("rejected", "RISK_HALTED", 1)
+    assert refusal(again) == ("rejected", "RISK_HALTED", "why")
+    assert again["version"] == 1
     assert bank.cycle() == {"alice USD": "10000/0 v2"}
 
 

@@ -327,6 +327,7 @@ def test_both_accounts_hear_of_every_fill(desk: Desk) -> None:
         "reason": "NONE",
         "version": 2,
         "request_offset": 2,
+        "text": "",
     }
     assert (executions[1]["account"], executions[1]["leaves_quantity"]) == ("account of a", 3 * ONE)
     assert len(executions) == 2

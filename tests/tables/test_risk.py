@@ -117,6 +117,7 @@ def test_a_refused_order_is_rejected_for_all_and_for_its_account(risk: Risk) -> 
     assert (event["version"], event["leaves_quantity"], event["request_offset"]) == (1, 0, 42)
     assert (execution_kind, execution["execution_type"]) == ("Execution", "rejected")
     assert (execution["reason"], execution["leaves_quantity"]) == ("RISK_NO_QUOTE", 0)
+    assert execution["text"] == event["text"] != ""
 
 
 def test_a_refused_replace_tells_the_order_as_its_account_knew_it(risk: Risk) -> None:

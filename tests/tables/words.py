@@ -146,6 +146,7 @@ def execution(
         "reason": "NONE",
         "version": version,
         "request_offset": 7,
+        "text": "",
     } | {name: e8(changes.pop(name, 0)) for name in numbers}
     return _record("Execution", message, changes)
 
