@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 from aiokafka import TopicPartition
 
 from agents.batch import Batch
-from app.lanes import metrics
+from app.lanes import clock, crash_points, metrics
 from app.lanes.decode import Decoder, Raw
 from app.lanes.fatal import die
 from app.lanes.outbox import Outbox
@@ -190,7 +190,7 @@ class Lane:
         started_s = time.perf_counter()
         outbox = self._outbox
         heard = await self._sort(taken)
-        at_us = self._now_us = max(self._now_us, time.time_ns() // 1000)
+        at_us = self._now_us = max(self._now_us, clock.now_us())
         outbox.at_us = at_us
         passed: list[Record] = []
         for step in STEPS:
@@ -223,17 +223,21 @@ class Lane:
         started_s = time.perf_counter()
         producer, settings = self.producer, self._settings
         await producer.begin_transaction()
+        crash_points.reached("before-outputs")
         offsets = {
             TopicPartition(settings.topic(short), self.number): position
             for short, position in positions.items()
         }
         committing = asyncio.ensure_future(producer.send_offsets_to_transaction(offsets, settings.app_id))
         futures = await self._outbox.send(producer)
+        crash_points.reached("between-outputs-and-offsets")
         await committing
         # Each one: aiokafka would commit although a batch failed for good.
         for future in futures:
             await future
+        crash_points.reached("before-commit")
         await producer.commit_transaction()
+        crash_points.reached("after-commit")
         self.positions.update(positions)
         metrics.COMMIT_SECONDS.observe(time.perf_counter() - started_s)
 

@@ -16,7 +16,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import OffsetAndMetadata
 
-from app.lanes import changelog, metrics
+from app.lanes import changelog, crash_points, metrics
 from app.lanes.decode import Decoder
 from app.lanes.fatal import die
 from app.lanes.lane import Delivery, Inbox, Lane
@@ -76,6 +76,7 @@ class LaneManager:
             await asyncio.gather(*(self._fence(lane) for lane in fresh.values()))
             self._check(epoch)
             await self._load(fresh)
+            crash_points.reached("recovery")
             self._check(epoch)
             positions = await self._committed(consumer, numbers)
             self._check(epoch)
@@ -172,6 +173,7 @@ class LaneManager:
         metrics.REBALANCES.inc()
         metrics.LANES_OPEN.set(0)
         await asyncio.gather(*(lane.stop() for lane in self.lanes.values()))
+        crash_points.reached("rebalance")
 
     async def close(self) -> None:
         """Ends all lanes: the worker stops."""
