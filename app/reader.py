@@ -116,7 +116,7 @@ class TopicReader:
         """Batches of decoded records, for ever; an empty one after each half second without any."""
         while True:
             fetched = await self._consumer.getmany(timeout_ms=IDLE_MS, max_records=self._batch_max)
-            _end_if_canceled()
+            end_if_canceled()
             yield [
                 await self._read(*self._partitions[partition], record)
                 for partition, records in fetched.items()
@@ -244,7 +244,7 @@ async def _patiently() -> AsyncIterator[None]:
         pause_s = min(_PAUSE_S_MAX, pause_s * 2)
 
 
-def _end_if_canceled() -> None:
+def end_if_canceled() -> None:
     """Raises a cancellation of this task that got lost.
 
     Up to Python 3.11, asyncio.wait_for (as in redis-py) swallows one that arrives when its work is just done:

@@ -108,12 +108,18 @@ class TopicWriter:
 
     async def send(self, kind: str, message: Mapping[str, Any]) -> RecordMetadata:
         """Writes one message and returns its place once Kafka has it; raises KafkaError."""
+        return await (await self.hand_over(kind, message))
+
+    async def hand_over(self, kind: str, message: Mapping[str, Any]) -> "asyncio.Future[RecordMetadata]":
+        """Hands one message to the producer, waiting while its batch is full; gives its place to come."""
         value = self._codec.encode(kind, message)
         lane = self.lane(kind, message)
         topic, field = self._routes[kind]
         if kind == "Instrument":
             self._learn_lane(message)
-        return await self._started().send_and_wait(topic, value, message[field].encode(), lane)
+        future: asyncio.Future[RecordMetadata]
+        future = await self._started().send(topic, value, message[field].encode(), lane)
+        return future
 
     async def send_many(self, said: Iterable[Said]) -> list[Place]:
         """Writes messages in batches; their places in the order given, once Kafka has all.

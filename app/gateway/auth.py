@@ -144,9 +144,14 @@ async def _reader(request: Request) -> Caller:
 
 async def _trader(request: Request) -> Caller:
     caller = await _reader(request)
+    need_trader(caller)
+    return caller
+
+
+def need_trader(caller: Caller) -> None:
+    """Raises Problem FORBIDDEN when the caller may only read."""
     if caller.role == "read_only":
         raise Problem("FORBIDDEN", f"key {caller.name} is read_only; a trader key is wanted")
-    return caller
 
 
 async def _admin(request: Request) -> Caller:

@@ -26,7 +26,7 @@ Orders in, their life and their trades out.
   `202` when `timeout_ms` was over first.
 * A refusal is a problem document (RFC 9457) with a stable `code` and what to do `next`.
 * Repeating a POST with the same `client_order_id` and body is safe: it is the same order.
-* `/api/v1/stream` is a WebSocket with orders, trades, quotes and books: docs/rest.md.
+* `/api/v1/stream` is a WebSocket with orders, trades, quotes and books; it takes orders, too: docs/rest.md.
 """
 _DECIMAL: Json = {"type": "string", "format": "decimal", "examples": ["187.12"]}
 _TIME: Json = {"type": "string", "format": "date-time", "examples": ["2026-11-21T12:00:00.000000Z"]}

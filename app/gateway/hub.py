@@ -14,6 +14,8 @@ from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
+from app.reader import end_if_canceled
+
 log = logging.getLogger(__name__)
 
 _IDLE_S = 5.0
@@ -79,7 +81,9 @@ class Hub:
             async with asyncio.timeout(_IDLE_S):
                 await confirmed.wait()
         except (RedisError, OSError, TimeoutError):
+            end_if_canceled()
             return False
+        end_if_canceled()
         return True
 
     async def remove(self, channel: str, listener: Listener) -> None:
@@ -125,6 +129,7 @@ class Hub:
     async def _hear_all(self, pubsub: PubSub) -> None:
         silent = 0
         while True:
+            end_if_canceled()
             # redis-py refuses to read before the first subscription.
             await self._subscribed.wait()
             message = await pubsub.get_message(timeout=_IDLE_S)

@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 
 from app.cache.writer import READY
 from app.gateway.problems import Problem
+from app.reader import end_if_canceled
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +89,9 @@ class Latest:
         question(pipeline)
         try:
             ready, answer = await pipeline.execute()
+            end_if_canceled()
         except (RedisError, OSError) as error:
+            end_if_canceled()
             log.warning("Redis does not answer: %s", error)
             raise Problem("NOT_READY", "Redis does not answer") from None
         if not ready:

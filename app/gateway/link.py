@@ -8,6 +8,7 @@ unconfirmed is dropped rather than entered much later.
 import asyncio
 import logging
 import time
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any
@@ -34,7 +35,20 @@ _DROP_S = 3.0
 
 
 class Sender(TopicWriter):
-    """A writer that learns lanes as instruments change, and that can let go of what it could not send."""
+    """A writer that learns lanes as instruments change, and that can let go of what it could not send.
+
+    What is sent to a lane is written in the order of the calls, also while its batches are full.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self._turns: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    async def send(self, kind: str, message: Mapping[str, Any]) -> RecordMetadata:
+        """Writes one message and returns its place once Kafka has it; raises KafkaError."""
+        async with self._turns[self.lane(kind, message)]:
+            confirmed = await self.hand_over(kind, message)
+        return await confirmed
 
     def learn_lane(self, instrument: Mapping[str, Any]) -> None:
         """Takes note of an instrument's lane, if it has one of its own."""

@@ -21,5 +21,11 @@ WAIT_SECONDS = Histogram(
     ["wait", "over"],
     buckets=_BUCKETS_S,
 )
+STREAM_REQUEST_SECONDS = Histogram(
+    "oms_gateway_stream_request_seconds",
+    "Time to answer a request that came over the stream, seconds; the status is the one of REST.",
+    ["request", "status"],
+    buckets=_BUCKETS_S,
+)
 STREAM_CLIENTS = Gauge("oms_gateway_stream_clients", "WebSocket clients connected.")
 STREAM_DROPPED = Counter("oms_gateway_stream_dropped_total", "WebSocket clients disconnected for being slow.")

@@ -142,7 +142,7 @@ async def replace_by_client(
     parts: Using,
 ) -> Response:
     """Changes an order by the client's own id."""
-    order = _named(account, client_order_id)
+    order = named(account, client_order_id)
     return reply(*await replace_order(parts, Entry(caller, "rest"), order, body, waits.waiting()))
 
 
@@ -151,11 +151,11 @@ async def cancel_by_client(
     account: str, client_order_id: ClientOrderId, waits: Waits, caller: Trader, parts: Using
 ) -> Response:
     """Cancels an order by the client's own id."""
-    order = _named(account, client_order_id)
+    order = named(account, client_order_id)
     return reply(*await cancel_order(parts, Entry(caller, "rest"), order, waits.waiting()))
 
 
-def _named(account: str, client_order_id: str) -> dict[str, Any]:
+def named(account: str, client_order_id: str) -> dict[str, Any]:
     """An order known only by its names: the pipeline finds it, or says that there is none."""
     return {"account": account, "client_order_id": client_order_id, "symbol": ""}
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, cast, get_args
 import orjson
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
 from schemas.reasons import EXPLANATIONS, Reason
@@ -124,6 +125,8 @@ class Problem(Exception):
         }
         if self.errors:
             document["errors"] = [error._asdict() for error in self.errors]
+        if self.headers is not None and "Retry-After" in self.headers:
+            document["retry_after_s"] = int(self.headers["Retry-After"])
         return document | self.members
 
     def response(self) -> Response:
@@ -141,14 +144,19 @@ def _of_validation(error: RequestValidationError) -> Problem:
     found = error.errors()
     if found and found[0]["type"] == "json_invalid":
         return Problem("INVALID_JSON", f"{found[0]['ctx']['error']} at character {found[0]['loc'][-1]}")
-    errors = [FieldError(_path(item["loc"]), _message(item)) for item in found]
-    first = errors[0]
-    return Problem("INVALID_FIELD", f"{first.field}: {first.message}", errors)
+    # Without the leading body, query or path.
+    return _of_fields([{**item, "loc": item["loc"][1:]} for item in found], "body")
 
 
-def _path(loc: Sequence[str | int]) -> str:
-    """`limit_price` or `ticks.0.tick_size`, without the leading body/query/path."""
-    return ".".join(map(str, loc[1:])) or "body"
+def of_shape(error: ValidationError) -> Problem:
+    """The problem of a message that came by another way than HTTP."""
+    return _of_fields(error.errors(), "message")
+
+
+def _of_fields(found: Sequence[Mapping[str, Any]], whole: str) -> Problem:
+    """`limit_price` or `ticks.0.tick_size` is wrong, or the `whole` of it."""
+    errors = [FieldError(".".join(map(str, item["loc"])) or whole, _message(item)) for item in found]
+    return Problem("INVALID_FIELD", f"{errors[0].field}: {errors[0].message}", errors)
 
 
 def _message(item: Mapping[str, Any]) -> str:

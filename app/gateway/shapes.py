@@ -280,8 +280,21 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return made
 
 
+def exact_json(text: bytes | str) -> Any:
+    """JSON whose numbers keep their digits: no float is ever made of a price.
+
+    Raises JSONDecodeError also for a name given twice, NaN, and what is no UTF-8.
+    """
+    try:
+        if isinstance(text, bytes):
+            text = text.decode()
+        return json.loads(text, parse_float=Decimal, parse_constant=_no_constant, object_pairs_hook=_object)
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise json.JSONDecodeError(type(error).__name__, "", 0) from None
+
+
 class ExactRequest(Request):
-    """A request of bounded size whose JSON numbers keep their digits: no float is ever made of a price."""
+    """A request of bounded size with exact JSON."""
 
     async def body(self) -> bytes:
         """The body; raises HTTPException 413 as soon as it is too large."""
@@ -296,15 +309,9 @@ class ExactRequest(Request):
         return self._body
 
     async def json(self) -> Any:
-        """The body; raises JSONDecodeError also for a name given twice, NaN, and what is no UTF-8."""
+        """The body; raises JSONDecodeError."""
         if not hasattr(self, "_exact"):
-            try:
-                text = (await self.body()).decode()
-                self._exact = json.loads(
-                    text, parse_float=Decimal, parse_constant=_no_constant, object_pairs_hook=_object
-                )
-            except (UnicodeDecodeError, RecursionError) as error:
-                raise json.JSONDecodeError(type(error).__name__, "", 0) from None
+            self._exact = exact_json(await self.body())
         return self._exact
 
 

@@ -2,13 +2,14 @@
 
 The client sends `{"subscribe": ["book", "trades"], "symbols": ["AAPL"]}` or
 `{"subscribe": ["orders"], "accounts": ["demo-1"]}`, likewise `unsubscribe`; `["*"]` is all symbols, and no
-accounts are those of the key. It gets snapshot, update, gap and error messages. The key comes as header,
-as `?api_key=`, or as a first message `{"api_key": "..."}`.
+accounts are those of the key. It gets snapshot, update, gap and error messages. Orders are entered here, too:
+app.gateway.entry. The key comes as header, as `?api_key=`, or as a first message `{"api_key": "..."}`.
 
 Rule: a client that reads too slowly is disconnected (4008), so that no one's backlog grows without bound.
 """
 
 import asyncio
+import json
 import logging
 from collections import deque
 from collections.abc import Iterable
@@ -21,10 +22,11 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from app.gateway import metrics
 from app.gateway.auth import Caller, key_of
+from app.gateway.entry import Entries, is_request
 from app.gateway.feeds import CHANNELS, Feed
 from app.gateway.parts import Parts
-from app.gateway.problems import FieldError, Problem
-from app.gateway.shapes import Name
+from app.gateway.problems import Problem, invalid, of_shape
+from app.gateway.shapes import Name, exact_json
 
 log = logging.getLogger(__name__)
 
@@ -53,12 +55,13 @@ class SlowConsumer(Exception):
 
 
 class Client:
-    """One connection: its feeds, and what waits to be sent."""
+    """One connection: its feeds, its requests, and what waits to be sent."""
 
-    def __init__(self, websocket: WebSocket, parts: Parts, caller: Caller) -> None:
+    def __init__(self, websocket: WebSocket, parts: Parts, caller: Caller, key: str) -> None:
         self._websocket = websocket
         self._parts = parts
         self._caller = caller
+        self._entries = Entries(parts, key, self.push)
         self._feeds: dict[tuple[str, str], Feed] = {}
         self._backlog: deque[bytes] = deque()
         self._wake = asyncio.Event()
@@ -73,7 +76,7 @@ class Client:
         self._wake.set()
 
     async def serve(self) -> None:
-        """Reads and writes until either ends. Raises SlowConsumer, WebSocketDisconnect."""
+        """Reads and writes until either ends. Raises SlowConsumer, WebSocketDisconnect, Problem."""
         tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._write())]
         tasks.append(asyncio.create_task(self._watch()))
         try:
@@ -84,6 +87,7 @@ class Client:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await self._entries.close()
             for feed in self._feeds.values():
                 await feed.close()
 
@@ -91,8 +95,14 @@ class Client:
         while True:
             text = await self._websocket.receive_text()
             try:
-                await self._obey(_command(text))
+                message = _message(text)
+                if is_request(message):
+                    await self._entries.take(message)
+                else:
+                    await self._obey(_command(message))
             except Problem as problem:
+                if problem.code == "UNAUTHORIZED":
+                    raise
                 self.push(orjson.dumps({"type": "error", "problem": problem.document()}))
 
     async def _write(self) -> None:
@@ -130,14 +140,14 @@ class Client:
     def _accounts(self, command: Command) -> list[str]:
         accounts = command.accounts or sorted(self._caller.accounts or ())
         if not accounts:
-            raise _invalid("accounts", "is required with a key for all accounts")
+            raise invalid("accounts", "is required with a key for all accounts")
         for account in accounts:
             self._caller.need(account)
         return accounts
 
     def _symbols(self, command: Command) -> list[str]:
         if not command.symbols:
-            raise _invalid("symbols", 'is required; ["*"] is all')
+            raise invalid("symbols", 'is required; ["*"] is all')
         if command.symbols == ["*"]:
             return self._parts.instruments.symbols()
         for symbol in command.symbols:
@@ -145,21 +155,20 @@ class Client:
         return command.symbols
 
 
-def _invalid(field: str, message: str) -> Problem:
-    return Problem("INVALID_FIELD", f"{field} {message}", [FieldError(field, message)])
-
-
-def _command(text: str) -> Command:
-    """A client's message. Raises Problem."""
+def _message(text: str) -> Any:
+    """A client's message as JSON. Raises Problem."""
     try:
-        return Command.model_validate_json(text)
+        return exact_json(text)
+    except json.JSONDecodeError as error:
+        raise Problem("INVALID_JSON", f"{error.msg} at character {error.pos}") from None
+
+
+def _command(message: Any) -> Command:
+    """A client's command about its feeds. Raises Problem."""
+    try:
+        return Command.model_validate(message)
     except ValidationError as error:
-        found = error.errors()
-        if found[0]["type"] == "json_invalid":
-            raise Problem("INVALID_JSON", str(found[0]["msg"])) from None
-        errors = [FieldError(".".join(map(str, item["loc"])), item["msg"]) for item in found]
-        detail = f"{errors[0].field}: {errors[0].message}"
-        raise Problem("INVALID_FIELD", detail, errors) from None
+        raise of_shape(error) from None
 
 
 @router.websocket("/stream")
@@ -169,8 +178,9 @@ async def stream(websocket: WebSocket) -> None:
     await websocket.accept()
     metrics.STREAM_CLIENTS.inc()
     try:
-        caller = await parts.keys.caller(await _key(websocket))
-        await Client(websocket, parts, caller).serve()
+        key = await _key(websocket)
+        caller = await parts.keys.caller(key)
+        await Client(websocket, parts, caller, key).serve()
     except Problem as problem:
         await _close(websocket, UNAUTHORIZED, problem.code, {"type": "error", "problem": problem.document()})
     except SlowConsumer:

@@ -25,6 +25,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "bodies": tables.bodies,
     "rows": tables.rows,
     "settings": tables.settings,
+    "stream-requests": tables.stream_requests,
     "topics": tables.topics,
     "tree": diagrams.tree,
 }

@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 
 from app.cli import cli
 from app.gateway import server
+from app.gateway.entry import StreamRequest
 from app.gateway.problems import KINDS
 from app.settings import ROOT, Settings
 from schemas.codec import schema
@@ -247,6 +248,14 @@ def bodies() -> str:
     spec = server.create(Settings()).openapi()
     shapes = spec["components"]["schemas"]
     names = [name for name in shapes if name.endswith("Body") and name != "TickBody"]
+    return "\n\n".join(_body(name, shapes[name]) for name in names)
+
+
+def stream_requests() -> str:
+    """Fields of every request over the stream."""
+    spec = StreamRequest.model_json_schema(mode="validation", by_alias=False)
+    shapes = {"StreamRequest": spec} | spec["$defs"]
+    names = [name for name in shapes if not name.endswith("Body")]
     return "\n\n".join(_body(name, shapes[name]) for name in names)
 
 
