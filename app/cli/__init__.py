@@ -2,7 +2,7 @@
 
 import typer
 
-from app.cli import local, market, sinks, submit, topics, watch
+from app.cli import chaos, local, market, sinks, submit, topics, watch
 from app.cli.gateway import gateway
 from app.cli.registry import registry
 from app.cli.verify import verify
@@ -24,6 +24,7 @@ for part in (market, sinks, submit, topics, watch):
 cli.command()(worker)
 cli.command()(gateway)
 cli.command()(verify)
+chaos.register(cli)
 
 
 def main() -> None:

