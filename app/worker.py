@@ -53,7 +53,7 @@ async def serve(settings: Settings) -> None:
         runner = await metrics.serve(
             settings.metrics_host,
             settings.metrics_port,
-            lambda: "" if app.lanes.ready else "lanes are not open yet",
+            lambda: app.lanes.waiting(),
         )
         watchdog = Watchdog(settings.cycle_timeout_s)
         watchdog.start()

@@ -10,10 +10,11 @@ import gc
 import logging
 import time
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from app.lanes import metrics
 from schemas.codec import HEADER, Codec
 
 log = logging.getLogger("oms.recovery")
@@ -33,25 +34,43 @@ class Recoverable(Protocol):
 
 
 class Progress:
-    """Rows read so far, of so many; logged every two seconds."""
+    """Rows read so far, of so many; logged every two seconds, in the metrics at any time."""
+
+    latest: "ClassVar[Progress | None]" = None
 
     def __init__(self, rows_total: int) -> None:
         self.rows = 0
         self.rows_total = rows_total
         self.started_s = time.monotonic()
         self._said_s = self.started_s
+        Progress.latest = self
+        metrics.RECOVERY_LENGTH.set(rows_total)
+        metrics.RECOVERY_READ.set(0)
 
     def add(self, rows: int) -> None:
         """Counts rows; says where things stand now and then."""
         self.rows += rows
         now_s = time.monotonic()
+        metrics.RECOVERY_READ.set(self.rows)
+        metrics.RECOVERY_RATE.set(self.rate)
+        metrics.RECOVERY_LEFT.set(self.left_s)
         if now_s - self._said_s >= PROGRESS_S:
             self._said_s = now_s
-            rate = self.rows / (now_s - self.started_s)
-            left_s = max(0, self.rows_total - self.rows) / rate
-            log.info(
-                "recovered %d of %d rows, %.0f rows/s, %.0f s left", self.rows, self.rows_total, rate, left_s
-            )
+            log.info("recovered %s", self.words())
+
+    def words(self) -> str:
+        """Rows, rate and time left for a person."""
+        return f"{self.rows} of {self.rows_total} rows, {self.rate:.0f} rows/s, {self.left_s:.0f} s left"
+
+    @property
+    def rate(self) -> float:
+        """Rows a second so far."""
+        return self.rows / max(self.seconds, 1e-6)
+
+    @property
+    def left_s(self) -> float:
+        """Seconds that reading the rest takes at this rate; 0 before anything was read."""
+        return max(0, self.rows_total - self.rows) / self.rate if self.rows else 0.0
 
     @property
     def seconds(self) -> float:

@@ -50,6 +50,7 @@ class LaneManager:
     ) -> None:
         self.lanes: dict[int, Lane] = {}
         self.ready = False
+        self._loading = False
         self._settings = settings
         self._decoder = decoder
         self._reference = reference
@@ -106,6 +107,14 @@ class LaneManager:
         )
         return True
 
+    def waiting(self) -> str:
+        """What is waited for before the lanes are open; "": they are."""
+        if self.ready:
+            return ""
+        recovery = changelog.Progress.latest
+        words = f": recovering, {recovery.words()}" if recovery is not None and self._loading else ""
+        return f"lanes are not open yet{words}"
+
     def _lane(self, number: int) -> Lane:
         settings, reference = self._settings, self._reference
         tables = {
@@ -130,7 +139,12 @@ class LaneManager:
             for number, lane in fresh.items()
             for step in STEPS
         }
-        progress = await changelog.load(settings.endpoint("kafka"), tables, self._decoder.codec)
+        self._loading = True
+        try:
+            progress = await changelog.load(settings.endpoint("kafka"), tables, self._decoder.codec)
+        finally:
+            self._loading = False
+        metrics.RECOVERY_LEFT.set(0)
         metrics.RECOVERED_ROWS.inc(progress.rows)
         metrics.RECOVERY_SECONDS.set(progress.seconds)
         if progress.rows:

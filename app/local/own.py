@@ -36,6 +36,16 @@ class Readyz:
         return "" if status == 200 else body.strip() or f"{self.url} answered {status}"
 
 
+async def metrics_of(url: str) -> dict[str, float]:
+    """Values without labels at `url`/metrics by name; empty when the process does not answer."""
+    try:
+        _, body = await asyncio.wait_for(_get(f"{url}/metrics"), _TIMEOUT_S)
+    except (OSError, TimeoutError, ValueError):
+        return {}
+    lines = (line.split() for line in body.splitlines() if not line.startswith("#") and "{" not in line)
+    return {line[0]: float(line[1]) for line in lines if len(line) == 2}
+
+
 async def _get(url: str) -> tuple[int, str]:
     """Status and body of a GET: enough HTTP for a health check, without a client's weight in every poll."""
     parts = urlsplit(url)

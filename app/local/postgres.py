@@ -147,4 +147,4 @@ def _open_to_others(path: Path) -> bool:
 
 def without_password(url: str) -> str:
     """A URL fit for a log."""
-    return re.sub(r"(//[^:/@]+):[^@/]+@", r"\1:***@", url)
+    return re.sub(r"(//[^:/@]*):[^@/]+@", r"\1:***@", url)

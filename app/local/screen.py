@@ -19,6 +19,7 @@ from rich.status import Status
 from rich.table import Table
 
 from app.local.doctor import Finding
+from app.local.postgres import without_password
 
 _JAR = re.compile(r"^(?P<number>\d+) (?P<name>\S+) (?P<size>[\d.]+) MB$")
 # Descriptors and jars that jgo loads for Kafka's dependencies.
@@ -76,7 +77,10 @@ class Screen:
         self.say(f"\nReady in {took_s:.1f} s. Try:\n")
         for title, command in commands(state):
             self.say(f"  # {title}\n  {command}\n")
-        self.say(f"`{oms()} status` shows processes and lag; `{oms()} down` or Ctrl-C ends all.")
+        self.say(
+            f"`{oms()} status` shows processes and lag (with --json also the passwords left out above); "
+            f"`{oms()} down` or Ctrl-C ends all."
+        )
 
     def life(self, lines: list[str]) -> None:
         """Prints what happened to one order."""
@@ -106,7 +110,7 @@ class Screen:
 
 
 def addresses(state: dict[str, Any]) -> dict[str, str]:
-    """Addresses and keys by the names that users have for them."""
+    """Addresses and keys by the names that users have for them; passwords are in `oms status --json`."""
     endpoints = state["endpoints"]
     gateway = endpoints.get("gateway", "")
     return {
@@ -114,8 +118,8 @@ def addresses(state: dict[str, Any]) -> dict[str, str]:
         "API reference": f"{gateway}/docs",
         "schema registry": endpoints.get("registry", ""),
         "Kafka": endpoints.get("kafka", ""),
-        "PostgreSQL": endpoints.get("postgres", ""),
-        "Redis": endpoints.get("redis", ""),
+        "PostgreSQL": without_password(endpoints.get("postgres", "")),
+        "Redis": without_password(endpoints.get("redis", "")),
         "demo API key": state["demo_key"],
         "admin API key": state["admin_key"],
     }
@@ -164,7 +168,7 @@ def show_status(found: dict[str, Any]) -> None:
     console.print(f"{state} ({found['data_dir']})", markup=False)
     table = _table("endpoint", "address", "state")
     for name, endpoint in found["endpoints"].items():
-        table.add_row(name, endpoint["url"], endpoint["problem"] or "ok")
+        table.add_row(name, without_password(endpoint["url"]), endpoint["problem"] or "ok")
     console.print(table)
     if found["up"]:
         keys = f"demo API key {found['demo_key']}, admin API key {found['admin_key']}"
@@ -185,10 +189,16 @@ def _processes(processes: list[dict[str, Any]]) -> Table:
             str(process["pid"]),
             f"{process['up_s']:.0f} s",
             str(process["restarts"]),
-            process["problem"] or "ready",
+            process["problem"] or _ready(process),
             process["log"],
         )
     return table
+
+
+def _ready(process: dict[str, Any]) -> str:
+    """`ready`, and what the worker had to read for it; while it reads, its `problem` says how far it is."""
+    rows = process.get("recovery", {}).get("rows", 0)
+    return f"ready, recovered {rows} rows" if rows else "ready"
 
 
 def _lag(lag: dict[str, Any]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import psutil
 
 from app.local import home, kafka, leftovers, postgres, redis
-from app.local.own import Readyz
+from app.local.own import Readyz, metrics_of
 from app.settings import Settings
 
 _CHECK_S = 5.0
@@ -16,7 +16,11 @@ _PARTS = ("kafka", "postgres", "redis", "registry", "gateway")
 
 
 async def status(settings: Settings) -> dict[str, Any]:
-    """All of it: `up`, `ready`, `endpoints`, keys, `processes` and `lag` (records by topic)."""
+    """All of it: `up`, `ready`, `endpoints`, keys, `processes` and `lag` (records by topic).
+
+    Addresses are whole, passwords included: who shows them to a person masks them. A worker has `recovery`:
+    rows, rows_total, rows_per_s and seconds_left of the one under way, or of the last.
+    """
     folder = settings.data_dir.resolve()
     up = home.is_held(folder)
     state = home.read_state(folder)
@@ -73,7 +77,24 @@ async def _process(entry: dict[str, Any]) -> dict[str, Any]:
     elif entry["ready_url"]:
         problem = await Readyz(entry["ready_url"])()
     up_s = round(time.time() - entry["since"], 1) if entry["since"] else 0.0
-    return {**entry, "ready": not problem, "problem": problem, "up_s": up_s}
+    recovery = await _recovery(entry["ready_url"]) if entry["name"].startswith("worker-") else {}
+    return {**entry, "ready": not problem, "problem": problem, "up_s": up_s, **recovery}
+
+
+_RECOVERY = {
+    "rows": "oms_recovery_read_rows",
+    "rows_total": "oms_recovery_length_rows",
+    "rows_per_s": "oms_recovery_rows_per_second",
+    "seconds_left": "oms_recovery_left_seconds",
+}
+
+
+async def _recovery(ready_url: str) -> dict[str, dict[str, int]]:
+    """How far a worker's recovery is, from its metrics."""
+    found = await metrics_of(ready_url.removesuffix("/readyz"))
+    if not found:
+        return {}
+    return {"recovery": {name: round(found.get(metric, 0)) for name, metric in _RECOVERY.items()}}
 
 
 async def _lag_or_reason(settings: Settings, broker: dict[str, str]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import psutil
@@ -103,6 +104,14 @@ def test_the_whole_system_from_up_to_down(system: System) -> None:
     assert sorted(names[4:8]) == ["cache", "storage", "worker-1", "worker-2"]
     assert names[8:] == ["gateway"]
     assert all(endpoint["problem"] == "" for endpoint in found["endpoints"].values())
+    postgres = found["endpoints"]["postgres"]["url"]
+    password = urlsplit(postgres).password
+    assert password
+    for text in (said, system.oms("status").stdout):
+        assert "oms:***@" in text
+        assert password not in text
+    workers = [entry for entry in found["processes"] if entry["name"].startswith("worker-")]
+    assert [entry["recovery"]["seconds_left"] for entry in workers] == [0, 0]
 
     second = system.oms("up")
     assert second.returncode == 1
