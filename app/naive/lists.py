@@ -1,0 +1,51 @@
+"""Lists of orders: one cancels other, one triggers other, bracket. They only say what they cause."""
+
+from dataclasses import dataclass, field
+
+from app.naive.order import Order
+
+
+@dataclass(eq=False)
+class OrderList:
+    """Orders of an account that were linked by an id, in the order in which they came."""
+
+    type: str
+    members: list[Order] = field(default_factory=list)
+    # The parent was filled.
+    released: bool = False
+    # Nobody joins any more.
+    over: bool = False
+
+    def is_parent(self, order: Order) -> bool:
+        """Whether the others wait for this one."""
+        return self.type != "oco" and self.members[0] is order
+
+    def holds(self) -> bool:
+        """Whether a child that joins now must wait."""
+        return self.type != "oco" and not self.released
+
+    def excludes(self) -> bool:
+        """Whether the fill of one is the end of the others."""
+        return self.type == "oco" or (self.type == "bracket" and self.released)
+
+    def caused_by(self, order: Order) -> str:
+        """What the fill or the end of a member causes: "release", "cancel" or ""; each only once."""
+        if self.over:
+            return ""
+        if self.is_parent(order):
+            return self._caused_by_parent(order)
+        if not self.excludes():
+            return ""
+        self.over = True
+        return "cancel"
+
+    def _caused_by_parent(self, parent: Order) -> str:
+        if not parent.ended or self.released:
+            return ""
+        self.released = parent.ended == "filled"
+        self.over = not self.released
+        return "release" if self.released else "cancel"
+
+    def live(self) -> list[Order]:
+        """Members that have not ended, by entry."""
+        return [order for order in self.members if not order.ended]
