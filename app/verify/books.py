@@ -6,12 +6,13 @@ Sequences of book updates are gapless per symbol (I5); they are kept a day only,
 from the first snapshot there is.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple
 from zlib import crc32
 
 from app.verify.findings import Findings
 from app.verify.orders import Order
-from app.verify.records import Message, Seen
+from app.verify.records import Message, Place, Seen
 from app.verify.replay import NaiveBook
 from schemas.numbers import format_e8
 
@@ -24,6 +25,8 @@ _NUMBERS = (
     ("cum_notional", "sum_e16"),
 )
 
+# Price, quantity, number of orders.
+Level = tuple[int, int, int]
 # Price: (quantity, number of orders).
 Levels = dict[int, tuple[int, int]]
 
@@ -43,6 +46,8 @@ class Books:
         self._followed: dict[str, _Followed] = {}
         self._updates: dict[str, Seen] = {}
         self._rows: dict[bytes, Seen] = {}
+        # Of each symbol, the row that counts its trades and updates.
+        self._counters: dict[str, Seen] = {}
         self._marked = False
         self._read_rows = False
         self._moving: set[str] = set()
@@ -64,6 +69,8 @@ class Books:
             self._rows.pop(key, None)
         elif seen.kind == "BookOrderRow":
             self._rows[key] = seen
+        elif seen.kind == "BookRow":
+            self._counters[seen.message["symbol"]] = seen
 
     def update(self, seen: Seen) -> None:
         """Takes a BookUpdate."""
@@ -84,12 +91,27 @@ class Books:
             _follow(book.buy, update["bids"])
             _follow(book.sell, update["asks"])
 
+    def levels(self, symbol: str, most: int) -> tuple[list[Level], list[Level]] | None:
+        """Bids and asks as the updates tell them, best first; None where no snapshot was met yet."""
+        book = self._followed.get(symbol)
+        if book is None:
+            return None
+        bids = sorted(book.buy.items(), reverse=True)[:most]
+        asks = sorted(book.sell.items())[:most]
+        return [(price, *rest) for price, rest in bids], [(price, *rest) for price, rest in asks]
+
     # The end.
 
-    def finish(self, live: dict[str, Order], naive: dict[str, NaiveBook | None]) -> None:
-        """Compares the books."""
+    def finish(
+        self,
+        live: dict[str, Order],
+        naive: dict[str, NaiveBook | None],
+        trades: Mapping[str, tuple[int, Place]],
+    ) -> None:
+        """Compares the books; `trades` has the last sequence of each symbol and where it is."""
         if self._read_rows:
             self._compare_rows(live)
+            self._compare_counters(trades)
         self._compare_levels(live)
         self._compare_naive(live, naive)
         if self._moving:
@@ -115,6 +137,22 @@ class Books:
             if order_id not in live and row.message["symbol"] not in self._moving:
                 text = f"order {order_id} has a row in the changelog, and does not live"
                 self._findings.wrong("I7", text, [row.place], order_id)
+
+    def _compare_counters(self, trades: Mapping[str, tuple[int, Place]]) -> None:
+        """The numbers with which the next trade and update of a symbol go on."""
+        for symbol in {**trades, **self._updates}:
+            if symbol in self._moving:
+                continue
+            self._findings.check("I7")
+            sequence, place = trades.get(symbol, (0, None))
+            update, row = self._updates.get(symbol), self._counters.get(symbol)
+            told = (0, 0) if row is None else (row.message["trades"], row.message["updates"])
+            # Updates are kept for a day only; a symbol may have been silent for longer.
+            right = (sequence, told[1] if update is None else update.message["sequence"])
+            if told != right:
+                text = f"{symbol}: the changelog counts {told[0]} trades and {told[1]} updates, "
+                places = [place, *(seen.place for seen in (update, row) if seen is not None)]
+                self._findings.wrong("I7", f"{text}the topics {right[0]} and {right[1]}", places)
 
     def _compare_levels(self, live: dict[str, Order]) -> None:
         books = {symbol: _Followed({}, {}) for symbol in self._followed}

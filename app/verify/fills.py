@@ -13,15 +13,17 @@ class Fills:
     def __init__(self, findings: Findings, snapshot: Snapshot) -> None:
         self._findings = findings
         self._snapshot = snapshot
-        self._sequences: dict[str, tuple[int, Place]] = {}
+        # Of each symbol, the last sequence and where it is.
+        self.sequences: dict[str, tuple[int, Place]] = {}
         self._trades: dict[str, Seen] = {}
         self._sides: dict[str, list[Seen]] = {}
+        self._overdue: set[str] = set()
 
     def trade(self, seen: Seen) -> bool:
         """Takes a Trade; says whether its id is new."""
         trade = seen.message
         self._findings.check("I5")
-        last, place = self._sequences.get(trade["symbol"], (0, None))
+        last, place = self.sequences.get(trade["symbol"], (0, None))
         sequence, trade_id = trade["sequence"], trade["trade_id"]
         if trade_id != f"{trade['symbol']}-{sequence}":
             self._findings.wrong("I5", f"trade {trade_id} has sequence {sequence}", [seen.place])
@@ -32,7 +34,7 @@ class Fills:
         if sequence > last + 1:
             text = f"trade {trade_id} follows {trade['symbol']}-{last}: {sequence - last - 1} are missing"
             self._findings.wrong("I5", text, [place, seen.place])
-        self._sequences[trade["symbol"]] = (sequence, seen.place)
+        self.sequences[trade["symbol"]] = (sequence, seen.place)
         self._trades[trade_id] = seen
         self._pair(trade_id)
         return True
@@ -62,15 +64,20 @@ class Fills:
         for sides in self._sides.values():
             yield from (side.place for side in sides if self._snapshot.has(side.place))
 
-    def finish(self) -> None:
-        """Reports trades without two sides, and events of trades that are no record."""
+    def overdue(self) -> None:
+        """Reports trades of the snapshot without two sides, and events of trades that are no record, once."""
         for trade_id, trade in self._trades.items():
-            sides = self._sides.pop(trade_id, [])
-            if self._snapshot.has(trade.place):
+            sides = self._sides.get(trade_id, [])
+            if self._snapshot.has(trade.place) and trade_id not in self._overdue:
+                self._overdue.add(trade_id)
                 places = [trade.place, *(side.place for side in sides)]
-                self._findings.wrong("I4", f"trade {trade_id} has {len(sides)} sides", places)
+                order_id = trade.message["taker_order_id"]
+                self._findings.wrong("I4", f"trade {trade_id} has {len(sides)} sides", places, order_id)
         for trade_id, sides in self._sides.items():
+            if trade_id in self._trades or trade_id in self._overdue:
+                continue
             if any(self._snapshot.has(side.place) for side in sides):
+                self._overdue.add(trade_id)
                 text = f"{len(sides)} events of trade {trade_id}, which is no record or had two sides before"
                 places = [side.place for side in sides]
                 self._findings.wrong("I4", text, places, sides[0].message["order_id"])

@@ -12,10 +12,11 @@ RULES = {
     "I4": "a trade has two sides, equal in quantity, at the maker's price",
     "I5": "trade ids unique, sequences gapless per symbol",
     "I6": "price-time priority: a naive book makes the same trades",
-    "I7": "book of the changelog = book of the events = book updates",
+    "I7": "changelogs = events = book updates: books, live orders, assets, limits, halts",
     "I8": "positions = fills and movements; reserved = need of live orders",
     "I9": "nothing older than its cause",
-    "I10": "no limit breached; nothing enters a suspended account or a halted symbol",
+    "I10": "no limit, lot, tick, band, halt or suspension breached; no fill after a kill switch",
+    "I11": "REST, stream, Redis and topics agree",
     "I12": "the group has taken every record",
     "storage": "PostgreSQL holds what the topics hold",
 }

@@ -1,6 +1,7 @@
 """What was asked, in 25 bytes per record: kind, fingerprint, time, and where the answer is.
 
-A million requests that wait for a slow worker so cost 25 MB, not a gigabyte.
+A million requests that wait for a slow worker so cost 25 MB, not a gigabyte. Of those at the front that
+are all answered, only the kind is kept: one byte, enough to know a second answer.
 """
 
 from array import array
@@ -19,6 +20,8 @@ _EXPECTED = (ANSWER, LETTER, COPY, EITHER)
 _KINDS = ("", "NewOrder", "CancelOrder", "ReplaceOrder", "MassCancel", "control")
 _ANSWER_TOPICS = ("events", "dead-letters", "orders", "control")
 _PARTITIONS_MAX = 1024
+# Records at the front are forgotten so many at a time.
+_FORGET = 32_768
 # Words of the schema: an entry time is taken as it is only within 5 minutes of the log's.
 _ENTRY_TOLERANCE_US = 300_000_000
 _TERMS = ("client_order_id", "symbol", "side", "order_type", "time_in_force", "quantity")
@@ -94,8 +97,10 @@ class Ledger:
         self._prints = array("Q")
         self._times = array("q")
         self._answers = array("q")
-        # Before this one, every record is answered.
+        # Before this one, every record is answered; before the other, only its kind is kept.
         self._done = 0
+        self._kept = 0
+        self._since = 0
 
     def put(self, offset: int, asked: Asked) -> None:
         """Notes a record; offsets only grow."""
@@ -114,12 +119,21 @@ class Ledger:
         if not 0 <= place < len(self._codes) or not self._codes[place]:
             return None
         kind, expected = divmod(self._codes[place] - 1, len(_EXPECTED))
-        account, terms = divmod(self._prints[place], 1 << 40)
-        return Asked(_KINDS[kind], _EXPECTED[expected], Print(account, terms), self._times[place])
+        if place < self._kept:
+            return Asked(_KINDS[kind], _EXPECTED[expected], Print(0, 0), 0)
+        account, terms = divmod(self._prints[place - self._kept], 1 << 40)
+        logged_us = self._times[place - self._kept]
+        return Asked(_KINDS[kind], _EXPECTED[expected], Print(account, terms), logged_us)
+
+    def is_answered(self, offset: int) -> bool:
+        """Whether a record that there is was answered."""
+        place = offset - self._first
+        return place < self._kept or bool(self._answers[place - self._kept])
 
     def answer(self, offset: int) -> Place | None:
-        """Where the answer of a record is, if it was answered."""
-        packed = self._answers[offset - self._first]
+        """Where the answer of a record is, if it was answered and that is not forgotten."""
+        place = offset - self._first
+        packed = self._answers[place - self._kept] if place >= self._kept else 0
         if not packed:
             return None
         packed, topic = divmod(packed - 1, len(_ANSWER_TOPICS))
@@ -130,12 +144,29 @@ class Ledger:
         """Notes where the answer of a record is."""
         short, partition, at = answer
         packed = (at * _PARTITIONS_MAX + partition) * len(_ANSWER_TOPICS) + _ANSWER_TOPICS.index(short)
-        self._answers[offset - self._first] = packed + 1
+        self._answers[offset - self._first - self._kept] = packed + 1
+        self._since += 1
+        if self._since >= _FORGET:
+            self._forget()
+
+    def _advance(self) -> None:
+        while self._done < len(self._codes) and (
+            not self._codes[self._done] or self._answers[self._done - self._kept]
+        ):
+            self._done += 1
+
+    def _forget(self) -> None:
+        """Forgets what is answered at the front."""
+        self._since = 0
+        self._advance()
+        answered = self._done - self._kept
+        for column in (self._prints, self._times, self._answers):
+            del column[:answered]
+        self._kept = self._done
 
     def unanswered(self) -> Iterator[int]:
         """Offsets of records without an answer."""
-        while self._done < len(self._codes) and (not self._codes[self._done] or self._answers[self._done]):
-            self._done += 1
+        self._advance()
         for place in range(self._done, len(self._codes)):
-            if self._codes[place] and not self._answers[place]:
+            if self._codes[place] and not self._answers[place - self._kept]:
                 yield place + self._first

@@ -4,6 +4,9 @@ When a control took effect is told by its report, when a command was cleared by 
 record: both are the time of the cycle. What is nearer than the allowance for clocks is not judged: then
 any state in force around the command makes it right. Symbols are exact: reports of halts and what enters
 the book are words of one lane, in order.
+
+A kill switch cannot stop what matching does before it hears of it; but accounts must have sent a cancel for
+every order, so an order that trades later without one, or that lives on, breaches it.
 """
 
 from collections import deque
@@ -11,7 +14,7 @@ from typing import NamedTuple
 
 from app.verify.findings import Findings
 from app.verify.markets import Markets
-from app.verify.orders import Order
+from app.verify.orders import TERMINAL, Order
 from app.verify.records import Message, Place, Seen, Snapshot
 from schemas.numbers import format_e8
 from schemas.partitioning import lane_of
@@ -39,6 +42,8 @@ class Limits:
         self._skew_us = skew_us
         self._states: dict[str, list[_State]] = {}
         self._killed: dict[str, tuple[int, Place]] = {}
+        # Orders of killed accounts for which a cancel was sent.
+        self._canceled: set[str] = set()
         self._closed: dict[str, Seen] = {}
         self._to_judge: list[deque[Seen]] = [deque() for _ in range(markets.partitions)]
 
@@ -61,7 +66,11 @@ class Limits:
         states.append(state)
 
     def cleared(self, seen: Seen) -> None:
-        """Takes a ClearedOrder or ClearedReplace; it is judged later."""
+        """Takes a record of cleared; what enters or replaces is judged later."""
+        if seen.kind == "ClearedCancel" and seen.message["reason"] == "MATCHING_KILL_SWITCH":
+            self._canceled.add(seen.message["order_id"])
+        if seen.kind not in ("ClearedOrder", "ClearedReplace"):
+            return
         lane = lane_of(seen.message["account"], self._markets.partitions)
         self._to_judge[lane].append(seen)
 
@@ -78,6 +87,10 @@ class Limits:
             by = self._in_force(seen)[-1].by
             text = f"{seen.kind} of {seen.message['account']} was cleared: {reasons[-1]}"
             self._findings.wrong("I10", text, [by, seen.place], seen.message["order_id"])
+        terms = self._markets.terms(seen.message["symbol"], seen.timestamp_us, self._skew_us)
+        if terms and all(each.status != "active" for each in terms):
+            text = f"{seen.kind} was cleared although {seen.message['symbol']} is {terms[-1].status}"
+            self._findings.wrong("I10", text, [seen.place], seen.message["order_id"])
 
     def _in_force(self, seen: Seen) -> list[_State]:
         """States of its account around the time when it was cleared."""
@@ -116,13 +129,26 @@ class Limits:
         else:
             self._closed[control["symbol"]] = report
 
-    def event(self, seen: Seen) -> None:
+    def event(self, seen: Seen, order: Order) -> None:
         """Takes a word of matching about an order."""
         event = seen.message
+        if event["event"] == "trade":
+            self._after_kill(seen, order)
+        if event["status"] in TERMINAL:
+            self._canceled.discard(event["order_id"])
         report = self._closed.get(event["symbol"])
         if report is not None and event["event"] in _ENTERS and report.partition == seen.partition:
             text = f"{event['event']} although {event['symbol']} is not open"
             self._findings.wrong("I10", text, [report.place, seen.place], event["order_id"])
+
+    def _after_kill(self, seen: Seen, order: Order) -> None:
+        """A fill of an order that a kill switch should have ended, and that nobody canceled."""
+        event = seen.message
+        killed_us, place = self._killed.get(order.account, (0, seen.place))
+        late = event["at_us"] > killed_us + self._skew_us > order.accepted_us + 2 * self._skew_us
+        if killed_us and late and event["order_id"] not in self._canceled:
+            text = f"a fill of {event['order_id']} after the kill switch of {order.account}"
+            self._findings.wrong("I10", text, [place, seen.place], event["order_id"])
 
     # The end.
 

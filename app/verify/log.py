@@ -16,11 +16,10 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
 from app.settings import Settings
-from app.verify.orders import id_number
-from app.verify.records import CHANGELOG, Place, Seen, Source
+from app.verify.records import ACCOUNTS_CHANGELOG, CHANGELOG, RISK_CHANGELOG, Place, Seen, Source
 from schemas.codec import Codec, DecodeError
 from schemas.registry import Registry, RegistryError, UnknownSchema
-from schemas.topics import TOPICS, changelog_name
+from schemas.topics import ROWS_OF_TABLE, TOPICS, changelog_name
 
 # Records this close in time are taken in one go, whatever partition they are of.
 _SLACK_MS = 200
@@ -31,7 +30,8 @@ _STALLED_S = 30.0
 FORWARDED = "oms-forwarded"
 Records = list[ConsumerRecord]
 _RECORDS_OF = {short: {record.__name__ for record in topic.records} for short, topic in TOPICS.items()}
-_RECORDS_OF[CHANGELOG] = {"BookRow", "BookOrderRow"}
+_TABLES = {CHANGELOG: "matching", ACCOUNTS_CHANGELOG: "accounts", RISK_CHANGELOG: "risk"}
+_RECORDS_OF |= {short: {row.__name__ for row in ROWS_OF_TABLE[table]} for short, table in _TABLES.items()}
 
 
 class CannotVerify(Exception):
@@ -178,7 +178,7 @@ class LogReader:
         short, partition = source
         kind, error = "", ""
         message: dict[str, Any] = {}
-        if record.value is not None or short != CHANGELOG:
+        if record.value is not None or short not in _TABLES:
             try:
                 kind, message = self._decode(short, record.value)
             except DecodeError as refusal:
@@ -242,17 +242,6 @@ class LogReader:
                 history += await self._decoded(source, [record])
         return histories
 
-    async def order_ids(self, numbers: set[int], until: Mapping[Source, int], most: int) -> list[str]:
-        """At most so many of the order_ids that have these numbers."""
-        found: set[str] = set()
-        if not numbers:
-            return []
-        async for _, record in self._events(until):
-            order_id = (record.key or b"").decode(errors="replace")
-            if len(found) < most and id_number(order_id) in numbers:
-                found.add(order_id)
-        return sorted(found)
-
     async def _events(self, until: Mapping[Source, int]) -> AsyncIterator[tuple[Source, ConsumerRecord]]:
         """Every record of events again, undecoded."""
         consumer = await self.consumer()
@@ -266,7 +255,8 @@ class LogReader:
 
 
 def _name(settings: Settings, short: str) -> str:
-    return changelog_name(settings.app_id, "matching") if short == CHANGELOG else settings.topic(short)
+    table = _TABLES.get(short)
+    return settings.topic(short) if table is None else changelog_name(settings.app_id, table)
 
 
 def _is_kept(short: str) -> bool:

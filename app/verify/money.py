@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from app.verify.findings import Findings
 from app.verify.markets import Markets
 from app.verify.orders import Order
-from app.verify.records import Message, Place, Seen, Snapshot
+from app.verify.records import Message, Place, Seen, Snapshot, Source
 from schemas.numbers import format_e8
 
 # Account, kind ("cash", "holding"), currency or symbol.
@@ -20,20 +20,20 @@ Asset = tuple[str, str, str]
 
 
 class _Sum:
-    """What one asset should be: the sum of the snapshot, and what came later as (at_us, amount)."""
+    """What one asset should be: the sum of the snapshot, and what came later as (at_us, amount, place)."""
 
     __slots__ = ("last", "later", "total_e8")
 
     def __init__(self) -> None:
         self.total_e8 = 0
-        self.later: list[tuple[int, int]] = []
+        self.later: list[tuple[int, int, Place]] = []
         self.last: Place | None = None
 
     def states(self) -> Iterator[int]:
         """Every total that is right, the latest last."""
         total_e8 = self.total_e8
         yield total_e8
-        for _, amount_e8 in sorted(self.later):
+        for _, amount_e8, _ in sorted(self.later):
             total_e8 += amount_e8
             yield total_e8
 
@@ -48,13 +48,26 @@ class Money:
         self._sums: dict[Asset, _Sum] = {}
         self._positions: dict[Asset, Seen] = {}
         self._may_short: set[str] = set()
-        # Accounts of which something happened after verifying began.
-        self._moving: set[str] = set()
+        # Accounts of which something happened after verifying began, and where that is told last.
+        self.moving: dict[str, dict[Source, Place]] = {}
+        self._wrong_assets: set[Asset] = set()
 
     def touch(self, account: str, place: Place) -> None:
         """Notes that something happened to an account."""
         if not self._snapshot.has(place):
-            self._moving.add(account)
+            self.moving.setdefault(account, {})[place[:2]] = place
+
+    def settle(self) -> None:
+        """The snapshot moved on: what it has now moves no longer."""
+        for account, places in list(self.moving.items()):
+            if all(self._snapshot.has(place) for place in places.values()):
+                del self.moving[account]
+        for sum_ in self._sums.values():
+            if sum_.later:
+                sum_.total_e8 += sum(
+                    amount_e8 for _, amount_e8, place in sum_.later if self._snapshot.has(place)
+                )
+                sum_.later = [each for each in sum_.later if not self._snapshot.has(each[2])]
 
     def trade(self, seen: Seen) -> None:
         """Takes a Trade: what it costs and brings to both sides."""
@@ -82,8 +95,8 @@ class Money:
         if self._snapshot.has(by.place):
             sum_.total_e8 += amount_e8
         else:
-            sum_.later.append((by.message["at_us"], amount_e8))
-            self._moving.add(asset[0])
+            sum_.later.append((by.message["at_us"], amount_e8, by.place))
+            self.touch(asset[0], by.place)
 
     def may_short(self, account: str) -> None:
         """Notes that the account was ever allowed to sell short, applied or not."""
@@ -112,7 +125,7 @@ class Money:
 
     def waiting(self) -> Iterator[Asset]:
         """Assets whose positions are not what they should be, of accounts that do not move."""
-        return (asset for asset in self._sums if asset[0] not in self._moving and not self._fits(asset))
+        return (asset for asset in self._sums if asset[0] not in self.moving and not self._fits(asset))
 
     def _fits(self, asset: Asset) -> bool:
         position = self._positions.get(asset)
@@ -120,18 +133,27 @@ class Money:
         sum_ = self._sums.get(asset)
         return total_e8 == 0 if sum_ is None else total_e8 in sum_.states()
 
-    def finish(self, live: Iterable[Order]) -> None:
-        """Holds every position against sums and live orders."""
+    def positions(self) -> dict[Asset, Seen]:
+        """The latest Position of each asset."""
+        return self._positions
+
+    def overdue(self, live: Iterable[Order]) -> int:
+        """Holds positions against sums and live orders; how many could not be, for their accounts move."""
         needs = self._needs(live)
         moving = 0
         for asset in {**dict.fromkeys(self._sums), **dict.fromkeys(self._positions), **dict.fromkeys(needs)}:
-            if asset[0] in self._moving:
+            if asset[0] in self.moving:
                 moving += not self._fits(asset)
                 self._findings.check("I8", self._fits(asset))
-                continue
-            self._findings.check("I8")
-            self._check_total(asset)
-            self._check_reserved(asset, needs.get(asset, 0))
+            elif asset not in self._wrong_assets:
+                self._findings.check("I8")
+                self._check_total(asset)
+                self._check_reserved(asset, needs.get(asset, 0))
+        return moving
+
+    def finish(self, live: Iterable[Order]) -> None:
+        """Holds every position against sums and live orders."""
+        moving = self.overdue(live)
         if moving:
             self._findings.notes.append(f"I8: {moving} positions moved meanwhile and were not compared")
 
@@ -142,6 +164,7 @@ class Money:
         told = "no position" if position is None else format_e8(position.message["total"])
         right_e8 = 0 if sum_ is None else sum_.total_e8
         places = [None if sum_ is None else sum_.last, None if position is None else position.place]
+        self._wrong_assets.add(asset)
         text = f"{_named(asset)} has {told}, fills and movements sum to {format_e8(right_e8)}"
         self._findings.wrong("I8", text, places)
 
@@ -149,6 +172,7 @@ class Money:
         position = self._positions.get(asset)
         reserved_e8 = 0 if position is None else position.message["reserved"]
         if reserved_e8 != need_e8:
+            self._wrong_assets.add(asset)
             places = [] if position is None else [position.place]
             told = f"reserves {format_e8(reserved_e8)}, live orders need {format_e8(need_e8)}"
             self._findings.wrong("I8", f"{_named(asset)} {told}", places)

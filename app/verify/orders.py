@@ -7,18 +7,14 @@ Refusals of cancels and replaces and repeated statuses change nothing; accounts 
 order, which may be some executions behind, so of them only the arithmetic is checked.
 """
 
-from array import array
-from hashlib import blake2b
-from itertools import pairwise
-
 from app.verify.findings import Findings
+from app.verify.numbers import Numbers, number_of
 from app.verify.records import Message, Place, Seen
 from schemas.numbers import format_e8
 
 TERMINAL = frozenset({"filled", "canceled", "rejected", "expired"})
 CHANGES = frozenset({"accepted", "trade", "replaced", "canceled", "expired"})
 _LASTING = ("account", "symbol", "side", "order_type", "time_in_force")
-_BUCKETS = 256
 
 
 class Order:
@@ -71,34 +67,6 @@ class Order:
         self.place = place
 
 
-def id_number(order_id: str) -> int:
-    """64 bits of an order_id's hash."""
-    return int.from_bytes(blake2b(order_id.encode(), digest_size=8).digest(), "big")
-
-
-class _Ids:
-    """Ids that were seen, as 8 bytes each; which came twice is found at the end."""
-
-    def __init__(self) -> None:
-        self._buckets = [array("Q") for _ in range(_BUCKETS)]
-
-    def add(self, number: int) -> None:
-        """Notes an id."""
-        self._buckets[number % _BUCKETS].append(number)
-
-    def twice(self) -> set[int]:
-        """Ids that were noted more than once."""
-        found: set[int] = set()
-        for bucket in self._buckets:
-            numbers = sorted(bucket)
-            found |= {a for a, b in pairwise(numbers) if a == b}
-        return found
-
-    def among(self, numbers: set[int]) -> set[int]:
-        """Those of the numbers that were noted."""
-        return {number for bucket in self._buckets for number in bucket if number in numbers}
-
-
 class Orders:
     """Follows every order; `broken` are symbols whose history has a hole or something too much."""
 
@@ -108,10 +76,9 @@ class Orders:
         self.ended: Order | None = None
         self._findings = findings
         self._skew_us = skew_us
-        self._accepted = _Ids()
-        self.rejected: set[int] = set()
-        # Numbers of order_ids that were entered more than once, known at the end.
-        self.twice: set[int] = set()
+        # Of every order that was, the number of its id.
+        self._accepted = Numbers()
+        self._rejected = Numbers()
 
     def change(self, seen: Seen) -> Order | None:
         """Takes an event that changes an order; the order as it is then, None when the event must not be."""
@@ -138,8 +105,12 @@ class Orders:
             return None
         if event["version"] != 1 or event["status"] != "new":
             self._broken(seen, f"has version {event['version']} and status {event['status']}")
+        number = number_of(event["order_id"])
+        if not self._accepted.add(number):
+            self._broken(seen, "comes although the order was entered before and has ended")
+        elif number in self._rejected:
+            self._broken(seen, "comes although the order was rejected")
         order = self.live[event["order_id"]] = Order(event, seen.place)
-        self._accepted.add(id_number(event["order_id"]))
         self._check_arithmetic(seen)
         if event["cum_quantity"] or event["last_quantity"]:
             self._wrong(seen, "a new order has fills", order)
@@ -213,10 +184,10 @@ class Orders:
             self._broken(seen, f"has version {event['version']} and status {event['status']}")
             return False
         self._check_arithmetic(seen)
-        number = id_number(event["order_id"])
-        first = number not in self.rejected
-        self.rejected.add(number)
-        return first
+        number = number_of(event["order_id"])
+        if number in self._accepted:
+            self._broken(seen, "comes although the order was accepted and has ended")
+        return self._rejected.add(number)
 
     def repeat(self, seen: Seen) -> None:
         """Takes a refusal or status that changes nothing."""
@@ -254,16 +225,6 @@ class Orders:
         elif canceled_e8 and (not ended or status == "filled"):
             parts = f"{format_e8(cum_e8)} + {format_e8(leaves_e8)}"
             self._wrong(seen, f"is {status}, and quantity {format_e8(quantity_e8)} is not {parts}")
-
-    def finish(self) -> None:
-        """Reports ids that were entered twice."""
-        twice = self._accepted.twice()
-        both = self._accepted.among(self.rejected)
-        if twice:
-            self._findings.wrong("I2", f"{len(twice)} order_ids were accepted more than once", [])
-        if both:
-            self._findings.wrong("I2", f"{len(both)} order_ids were both accepted and rejected", [])
-        self.twice = twice | both
 
     def _broken(self, seen: Seen, text: str, order: Order | None = None) -> None:
         event = seen.message

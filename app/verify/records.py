@@ -9,7 +9,11 @@ Place = tuple[str, int, int]
 # Short topic, partition.
 Source = tuple[str, int]
 
+# The changelogs of matching, accounts and risk.
 CHANGELOG = "matching-changelog"
+ACCOUNTS_CHANGELOG = "accounts-changelog"
+RISK_CHANGELOG = "risk-changelog"
+CHANGELOGS = (CHANGELOG, ACCOUNTS_CHANGELOG, RISK_CHANGELOG)
 
 
 class Seen(NamedTuple):
@@ -37,6 +41,10 @@ class Snapshot:
 
     def __init__(self, ends: Mapping[Source, int] | None = None) -> None:
         self._ends = dict(ends or {})
+
+    def move(self, ends: Mapping[Source, int]) -> None:
+        """Takes a later moment as the one when verifying began."""
+        self._ends = dict(ends)
 
     def has(self, place: Place) -> bool:
         """Whether a record was there when verifying began; without ends, every record was."""

@@ -322,8 +322,8 @@ class Replay:
             return not known and command.message["reason"] not in _OWED
         return command.kind == "ClearedStatusRequest" and not known
 
-    def finish(self) -> None:
-        """Reports words without commands, and commands without words."""
+    def overdue(self) -> None:
+        """Reports words of the snapshot without commands, and commands without words."""
         for symbol, replay in self._symbols.items():
             places = [] if replay.stopped else self._left(replay)
             if places:

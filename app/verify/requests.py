@@ -16,7 +16,9 @@ from hashlib import blake2b
 from app.verify.findings import Findings
 from app.verify.ledger import ANSWER, COPY, EITHER, LETTER, Asked, Ledger, answered, asked
 from app.verify.markets import Markets
+from app.verify.numbers import number_of
 from app.verify.records import Message, Place, Seen, Snapshot, Source
+from schemas.ids import DAY_US
 from schemas.partitioning import lane_of
 from schemas.topics import TOPICS
 
@@ -52,6 +54,7 @@ class Requests:
         prefix: str,
         skew_us: int,
         on_control: OnControl = lambda control, report: None,
+        window_us: int = DAY_US,
     ) -> None:
         self._findings = findings
         self._markets = markets
@@ -59,6 +62,10 @@ class Requests:
         self._short_of = {topic.name(prefix): short for short, topic in TOPICS.items()}
         self._skew_us = skew_us
         self._on_control = on_control
+        # How long the id of a control that was applied is remembered; those ids, the oldest first.
+        self._window_us = min(window_us, DAY_US)
+        self._applied: dict[int, tuple[int, Place]] = {}
+        self._overdue: set[Place] = set()
         self._ledgers: dict[Source, Ledger] = {}
         # Controls that were not reported yet, and what answers a request that was not read yet.
         self._controls: dict[Place, Seen] = {}
@@ -165,10 +172,9 @@ class Requests:
             self._early.setdefault(request, []).append((answer, how))
             return
         ledger = self._ledgers[request[:2]]
-        before = ledger.answer(request[2])
-        if before is not None:
+        if ledger.is_answered(request[2]):
             text = f"{_named(request)} has {how} although it was answered before"
-            places = [request, before, answer.place]
+            places = [request, ledger.answer(request[2]), answer.place]
             self._findings.wrong("I1", text, places, answer.message.get("order_id", ""))
             return
         ledger.became(request[2], answer.place)
@@ -187,7 +193,26 @@ class Requests:
             self._findings.wrong("I9", text, places, order)
         control = self._controls.pop(request, None)
         if control is not None and answer.kind == "ControlReport":
+            if answer.message["outcome"] == "applied":
+                self._once(control, answer)
             self._on_control(control, answer)
+
+    def _once(self, control: Seen, report: Seen) -> None:
+        """A control's id is applied once within the window, counted to when the log received the repeat."""
+        message = control.message
+        if not message["control_id"]:
+            return
+        owner = message.get("account") or message["symbol"]
+        key = number_of(f"{owner}\0{message['control_id']}")
+        before_us, place = self._applied.get(key, (-self._window_us, control.place))
+        if control.timestamp_us < before_us + self._window_us:
+            text = f"{control.kind} {message['control_id']} of {owner} was applied twice"
+            self._findings.wrong("I1", text, [place, control.place, report.place])
+        self._applied.pop(key, None)
+        self._applied[key] = report.message["at_us"], report.place
+        oldest = next(iter(self._applied))
+        if self._applied[oldest][0] + 2 * self._window_us < control.timestamp_us:
+            del self._applied[oldest]
 
     # The end.
 
@@ -199,13 +224,19 @@ class Requests:
                     break
                 yield short, partition, offset
 
-    def finish(self) -> None:
-        """Reports what had no answer, and what answers nothing."""
+    def overdue(self) -> None:
+        """Reports what of the snapshot has no answer, each once."""
         for request in self.waiting():
             asked = self._asked(request)
             assert asked is not None
-            text = f"{asked.kind or 'record'} {_named(request)} has no answer: it needs {asked.expected}"
-            self._findings.wrong("I1", text, [request])
+            if request not in self._overdue:
+                self._overdue.add(request)
+                text = f"{asked.kind or 'record'} {_named(request)} has no answer: it needs {asked.expected}"
+                self._findings.wrong("I1", text, [request])
+
+    def finish(self) -> None:
+        """Reports what had no answer, and what answers nothing."""
+        self.overdue()
         for request, answers in self._early.items():
             for answer, how in answers:
                 if self._snapshot.has(answer.place):

@@ -9,6 +9,7 @@ from app.verify.orders import TERMINAL
 from app.verify.records import Message
 from schemas.numbers import format_e8
 
+REPORTS = frozenset({"ControlReport", "MassCancelReport", "DeadLetter"})
 _MASK = 2**64 - 1
 
 
@@ -55,6 +56,8 @@ class Totals:
         self.records: Counter[str] = Counter()
         # By partition of events: OrderEvents, and the sum of their last_quantity.
         self.events: dict[int, list[int]] = {}
+        # By kind and partition: reports and dead letters.
+        self.reports: Counter[tuple[str, int]] = Counter()
         self.notional_e8: Counter[str] = Counter()
         self._orders_hash = 0
         self._trades_hash = 0

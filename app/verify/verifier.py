@@ -4,20 +4,24 @@ Rule: records of one partition come in their order, partitions in any (the neare
 less waits in memory), but instruments first, and controls before what they caused.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from app.verify.books import Books
+from app.verify.entry import Entries
 from app.verify.fills import Fills
 from app.verify.findings import Findings
+from app.verify.latest import Latest
 from app.verify.limits import Limits
 from app.verify.markets import Markets
 from app.verify.money import Money
 from app.verify.orders import CHANGES, TERMINAL, Order, Orders
-from app.verify.records import CHANGELOG, Seen, Snapshot
+from app.verify.records import CHANGELOG, CHANGELOGS, Seen, Snapshot, Source
 from app.verify.replay import Replay
 from app.verify.requests import Requests
-from app.verify.totals import Totals
+from app.verify.rows import Rows
+from app.verify.totals import REPORTS, Totals
+from schemas.ids import DAY_US
 
 SKEW_US = 1_000_000
 _SWEEPS = frozenset({"CancelSymbol", "ExpireDay", "SetSymbolState"})
@@ -33,20 +37,27 @@ class Verifier:
         prefix: str = "oms",
         snapshot: Snapshot | None = None,
         skew_us: int = SKEW_US,
+        window_us: int = DAY_US,
+        *,
+        with_latest: bool = False,
     ) -> None:
-        snapshot = Snapshot() if snapshot is None else snapshot
+        self.snapshot = snapshot = Snapshot() if snapshot is None else snapshot
         self.findings = Findings()
         self.markets = Markets(partitions)
         self.totals = Totals(self.markets)
         self.orders = Orders(self.findings, skew_us)
         self.requests = Requests(
-            self.findings, self.markets, snapshot, prefix, skew_us, self._control_was_reported
+            self.findings, self.markets, snapshot, prefix, skew_us, self._control_was_reported, window_us
         )
         self.fills = Fills(self.findings, snapshot)
         self.replay = Replay(self.findings, snapshot)
         self.money = Money(self.findings, self.markets, snapshot)
         self.limits = Limits(self.findings, self.markets, snapshot, skew_us)
+        self.entries = Entries(self.findings, self.markets, skew_us)
         self.books = Books(self.findings)
+        self.rows = Rows(self.findings)
+        # What can be asked for at a door, when one is to be asked.
+        self.latest = Latest(self.books) if with_latest else None
         self._take: dict[str, Callable[[Seen], None]] = {
             "OrderEvent": self._event,
             "MassCancelReport": self.requests.mass_cancel_report,
@@ -59,18 +70,24 @@ class Verifier:
             "ClearedStatusRequest": self._cleared,
             "Position": self.money.position,
             "BookUpdate": self.books.update,
-            "Instrument": lambda seen: self.markets.take(seen.message),
+            "Instrument": self.markets.take,
+            "Quote": self.entries.quote,
         }
 
     def take(self, seen: Seen) -> None:
         """Takes the next record."""
         self.totals.records[seen.short] += 1
+        if seen.kind in REPORTS:
+            self.totals.reports[seen.kind, seen.partition] += 1
         if seen.short in _FROM_OUTSIDE:
             if seen.kind == "SetLimits" and seen.message["allow_short"]:
                 self.money.may_short(seen.message["account"])
             self.requests.request(seen)
-        elif seen.short == CHANGELOG:
-            self.books.row(seen)
+        elif seen.short in CHANGELOGS:
+            (self.books if seen.short == CHANGELOG else self.rows).row(seen)
+        elif seen.error and seen.short == "quotes":
+            # Whoever sends quotes may send anything; it becomes a dead letter.
+            return
         elif seen.error:
             text = f"a record of {seen.short}, which lanes write, cannot be read: {seen.error}"
             self.findings.wrong("I1", text, [seen.place])
@@ -78,12 +95,14 @@ class Verifier:
             take = self._take.get(seen.kind)
             if take is not None:
                 take(seen)
+            if self.latest is not None:
+                self.latest.take(seen)
 
     def _cleared(self, seen: Seen) -> None:
         self.replay.cleared(seen)
         self.money.touch(seen.message["account"], seen.place)
-        if seen.kind in ("ClearedOrder", "ClearedReplace"):
-            self.limits.cleared(seen)
+        self.limits.cleared(seen)
+        self.entries.cleared(seen)
 
     def _trade(self, seen: Seen) -> None:
         self.totals.trade(seen.message)
@@ -95,6 +114,8 @@ class Verifier:
         self.totals.event(seen.partition, event)
         self.requests.event(seen)
         self.limits.heard(seen.partition, event["at_us"])
+        self.entries.heard(seen.partition, event["at_us"])
+        self.entries.event(seen)
         self.money.touch(event["account"], seen.place)
         self.books.touch(event["symbol"])
         if event["event"] in CHANGES:
@@ -116,7 +137,7 @@ class Verifier:
             self.fills.side(seen)
         if order.status in TERMINAL:
             self.totals.order(event, order.entry_id)
-        self.limits.event(seen)
+        self.limits.event(seen, order)
         self.replay.word(seen)
 
     def _reject(self, seen: Seen) -> None:
@@ -144,19 +165,34 @@ class Verifier:
         if report.message["outcome"] != "applied":
             return
         message, kind = control.message, control.kind
+        self.rows.control(message, kind, report)
         if "account" in message:
             self.money.control(message, kind, report)
             self.limits.account_control(message, kind, report)
             return
         self.limits.symbol_control(message, kind, report)
+        self.entries.band(message, kind, report)
         if kind in _SWEEPS and message.get("cancel_orders", True):
             self.replay.word(report)
 
     # The end.
 
     def mark(self) -> None:
-        """The changelog is read from here on, see `Books`."""
+        """The changelogs are read from here on, see `Books` and `Rows`."""
         self.books.mark()
+        self.rows.mark()
+
+    def move(self, ends: Mapping[Source, int]) -> None:
+        """Takes `ends` as the snapshot: what they have is to be complete from now on."""
+        self.snapshot.move(ends)
+        self.money.settle()
+
+    def overdue(self) -> None:
+        """Reports what of the snapshot is not complete although it should be, each once."""
+        self.requests.overdue()
+        self.fills.overdue()
+        self.replay.overdue()
+        self.money.overdue(self.orders.live.values())
 
     def waiting(self) -> Iterator[Any]:
         """What of the snapshot is not complete yet, and may become so on a running system."""
@@ -169,13 +205,15 @@ class Verifier:
         """What was wrong in all; to be asked once, after the last record."""
         live = self.orders.live
         self.requests.finish()
-        self.orders.finish()
-        self.fills.finish()
-        self.replay.finish()
+        self.fills.overdue()
+        self.replay.overdue()
         self.money.finish(live.values())
         self.limits.finish(live)
+        self.entries.finish()
         symbols = {order.symbol for order in live.values()} | self.replay.symbols()
-        self.books.finish(live, {symbol: self.replay.book(symbol) for symbol in symbols})
+        naive = {symbol: self.replay.book(symbol) for symbol in symbols}
+        self.books.finish(live, naive, self.fills.sequences)
+        self.rows.finish(live, self.money.positions(), self.money.moving)
         for order_id, order in live.items():
             self.totals.order(_state(order_id, order), order.entry_id)
         return self.findings

@@ -8,10 +8,10 @@ offsets in steps of ten, so that a test can put records in between.
 from collections import defaultdict
 from typing import Any
 
-from app.verify.records import CHANGELOG, Seen
+from app.verify.records import ACCOUNTS_CHANGELOG, CHANGELOG, CHANGELOGS, RISK_CHANGELOG, Seen
 from schemas.codec import Codec, record_names
 from schemas.partitioning import lane_of
-from schemas.records import Record, Said
+from schemas.records import Record, Row, Said
 from schemas.topics import TOPIC_OF_RECORD
 from tables.accounts import Accounts
 from tables.matching import Matching
@@ -22,9 +22,12 @@ from tests.tables.words import NOON_US
 CODEC = Codec({record: number for number, record in enumerate(record_names(), 1)})
 LANES = 2
 _ACCOUNT_CONTROLS = ("SetAccount", "SetLimits", "MoveCash", "MoveHolding")
+# In the order of a lane's tables.
+_CHANGELOG_OF = (ACCOUNTS_CHANGELOG, RISK_CHANGELOG, CHANGELOG)
 _INPUTS = ("control", "executions", "quotes", "orders", "cleared")
 _OUTSIDE = ("orders", "control", "quotes")
 _STEP = 10
+Tables = tuple[Accounts, Risk, Matching]
 
 
 class Engine:
@@ -35,14 +38,14 @@ class Engine:
         self.now_us = NOON_US
         self._instruments, self._references = Instruments(), ReferencePrices()
         self._read: dict[tuple[str, int], int] = defaultdict(int)
-        self._lanes = [
-            (
-                Accounts(lane, self._instruments, self._references, 86_400_000_000, 500),
-                Risk(lane, self._instruments),
-                Matching(lane, self._instruments),
-            )
-            for lane in range(LANES)
-        ]
+        self._lanes = [self._tables(lane) for lane in range(LANES)]
+
+    def _tables(self, lane: int) -> Tables:
+        return (
+            Accounts(lane, self._instruments, self._references, 86_400_000_000, 500),
+            Risk(lane, self._instruments),
+            Matching(lane, self._instruments),
+        )
 
     def instrument(self, message: dict[str, Any]) -> None:
         """Adds an instrument."""
@@ -67,10 +70,21 @@ class Engine:
         while any(self._cycle(lane) for lane in range(LANES)):
             pass
 
+    def crash(self) -> None:
+        """Every lane dies between two cycles, and another worker takes it over from the changelogs."""
+        for lane in range(LANES):
+            self._lanes[lane] = self._tables(lane)
+            for short, table in zip(_CHANGELOG_OF, self._lanes[lane], strict=True):
+                live = {seen.key: seen for seen in self.log[short, lane]}
+                for seen in live.values():
+                    if seen.kind:
+                        table.restore(seen.kind, seen.message)
+                table.restored()
+
     def history(self) -> list[Seen]:
-        """Every record: instruments, controls, the rest by time, the changelog last."""
+        """Every record: instruments, controls, the rest by time, the changelogs last."""
         everything = [seen for records in self.log.values() for seen in records]
-        first = {"instruments": 0, "control": 1, CHANGELOG: 3}
+        first = {"instruments": 0, "control": 1, **dict.fromkeys(CHANGELOGS, 3)}
         everything.sort(key=lambda seen: (first.get(seen.short, 2), seen.timestamp_us))
         return everything
 
@@ -170,11 +184,15 @@ class Engine:
         for record in passed:
             self._say(lane, matching.apply(record, at_us))
         self._say(lane, matching.end_cycle(at_us))
-        for row in matching.changed_rows():
-            value = None if row.row is None else CODEC.encode(row.kind, row.row)
-            kind = "" if row.row is None else row.kind
-            message = dict(row.row or {})
-            self._append(CHANGELOG, lane, kind, message, step=_STEP, key=row.key.encode(), value=value)
+        for short, table in zip(_CHANGELOG_OF, self._lanes[lane], strict=True):
+            for row in table.changed_rows():
+                self._keep(short, lane, row)
+
+    def _keep(self, short: str, lane: int, row: Row) -> None:
+        """Appends a row to its changelog."""
+        value = None if row.row is None else CODEC.encode(row.kind, row.row)
+        kind = "" if row.row is None else row.kind
+        self._append(short, lane, kind, dict(row.row or {}), step=_STEP, key=row.key.encode(), value=value)
 
     def _say(self, lane: int, said: list[Said]) -> None:
         for kind, message in said:

@@ -1,0 +1,121 @@
+"""A day in which every rule is put to the test once, so that whoever breaks it shows.
+
+To the day of tests/verify/history.py come requests that must be refused, an instrument with a narrow band and
+young quotes, money that is just enough, a crash of every lane, and trading after it.
+"""
+
+from app.verify.records import CHANGELOGS, Seen
+from app.verify.verifier import Verifier
+from tests.tables.words import (
+    cancel_order,
+    instrument,
+    move_cash,
+    move_holding,
+    new_order,
+    quote,
+    replace_order,
+    set_account,
+    set_limits,
+    symbol_control,
+)
+from tests.verify import history
+from tests.verify.engine import LANES
+from tests.verify.history import Day
+
+
+def _opened(day: Day) -> None:
+    """A symbol with a band of 1 %, quotes of 10 s, lots of 10; accounts with little and with much money."""
+    day.engine.instrument(instrument("TSLA", band_bps=100, max_quote_age_ms=10_000, lot_size="10"))
+    day.send(quote("TSLA", "199.99", "200.01"))
+    for account, cash in (("dora", "20000"), ("emil", "50000000")):
+        day.send(set_account(account, control_id=f"open {account}"))
+        day.send(set_limits(account, "2000", "400000", control_id=f"limits of {account}"))
+        day.send(move_cash(account, cash, control_id=f"cash of {account}"))
+        day.send(move_holding(account, "500", "TSLA", control_id=f"TSLA of {account}"))
+
+
+def _refused(day: Day) -> None:
+    """One request for each check."""
+    day.order("lot", "buy 5 TSLA 200", account="emil")
+    day.order("tick", "buy 10 TSLA 200.001", account="emil")
+    day.order("high", "buy 10 TSLA 203", account="emil")
+    day.order("size", "buy 2010 TSLA 198.5", account="emil")
+    day.order("value", "buy 2000 TSLA 201", account="emil")
+    day.order("poor", "buy 110 TSLA 200", account="dora")
+    day.order("bare", "sell 510 TSLA 200", account="dora")
+    day.order("unknown", "buy 10 TSLB 200", account="dora")
+    day.send(symbol_control("SetPriceBand", "TSLA", control_id="narrow", band_bps=10, max_quote_age_ms=-1))
+    day.order("narrow", "buy 10 TSLA 199", account="emil")
+    day.send(symbol_control("SetPriceBand", "TSLA", control_id="own", band_bps=-1, max_quote_age_ms=-1))
+    day.pause()
+    day.pause()
+    day.pause()
+    day.order("stale", "buy 10 TSLA 200", account="emil")
+    day.pause()
+    day.send(quote("TSLA", "199.99", "200.01"))
+
+
+def _traded(day: Day) -> None:
+    """Fills at better prices than were reserved for, over three levels, before and after a crash."""
+    day.order("t1", "sell 10 TSLA 200.1", account="dora")
+    day.order("t2", "sell 10 TSLA 200.1", account="emil")
+    day.order("t3", "sell 20 TSLA 200.2", account="dora")
+    day.order("t4", "buy 20 TSLA 199.5", account="dora")
+    day.order("t5", "buy 30 TSLA 199.4", account="emil")
+    day.engine.crash()
+    day.order("t6", "buy 30 TSLA 201", account="emil")
+    day.order("t7", "sell 10 TSLA 199.4", account="emil")
+    day.send(replace_order("t3", "30", "200.3", account="dora", client_order_id="t3b"))
+    day.send(replace_order("t5", "20", account="emil"))
+    day.order("t1", "sell 10 TSLA 200.1", account="dora")
+    day.send(cancel_order("t4", account="dora"))
+    day.send(move_cash("dora", "20000", control_id="cash of dora"))
+    day.order("t8", "buy 10 TSLA 200.3", account="emil")
+
+
+def _queued(day: Day) -> None:
+    """Places in a queue that are kept and lost by replaces, and a cancel that comes too late."""
+    day.engine.crash()
+    day.send(quote("TSLA", "199.99", "200.01"))
+    for name, account in (("q1", "emil"), ("q2", "dora"), ("q3", "emil")):
+        day.order(name, "buy 20 TSLA 199.7", account=account)
+    day.send(replace_order("q1", "10", account="emil"))
+    day.send(replace_order("q2", "30", account="dora"))
+    day.order("q4", "sell 20 TSLA 199.7", account="emil")
+    day.engine.send(new_order("q5", "sell 10 TSLA 199.7", account="emil"))
+    day.engine.send(cancel_order("q3", account="emil", client_order_id="q3x"))
+    day.engine.run()
+    day.order("q6", "buy 10 TSLA 199.7", account="emil")
+
+
+def _killed(day: Day) -> None:
+    """A kill switch over a resting order, and someone who would have traded with it."""
+    day.send(quote("TSLA", "199.99", "200.01"))
+    day.order("k2", "buy 10 TSLA 199.9", account="dora")
+    day.pause()
+    day.send(set_account("dora", "suspended", control_id="kill dora", cancel_orders=True))
+    day.pause()
+    day.send(quote("TSLA", "199.99", "200.01"))
+    day.order("k3", "buy 10 TSLA 199.9", account="dora")
+    day.order("k4", "sell 10 TSLA 199.9", account="emil")
+    day.order("last", "buy 20 TSLA 199.8", account="emil")
+    day.order("last2", "buy 20 TSLA 199.8", account="emil")
+
+
+def made() -> list[Seen]:
+    """The records of the day, made anew."""
+    day = Day()
+    for part in (*history.PARTS, _opened, _refused, _traded, _queued, _killed):
+        part(day)
+        day.pause()
+    return day.engine.history()
+
+
+def verified(records: list[Seen]) -> Verifier:
+    """A verifier that has read everything, to be finished."""
+    verifier = Verifier(LANES)
+    for seen in records:
+        if seen.short in CHANGELOGS:
+            verifier.mark()
+        verifier.take(seen)
+    return verifier
