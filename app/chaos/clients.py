@@ -112,6 +112,7 @@ class RestClient:
         self.answered = 0
         self.retried: set[str] = set()
         self.wrong: list[str] = []
+        self._asking: dict[asyncio.Task[None], str] = {}
         self._flow = Flow(seed, "r")
         self._orders = f"{settings.gateway}/api/v1/orders"
         limits = httpx.Limits(max_connections=20)
@@ -121,13 +122,24 @@ class RestClient:
 
     async def run(self) -> None:
         """Orders four times a second, until canceled; each waits for its answer beside the others."""
-        async with asyncio.TaskGroup() as asking:
-            while True:
-                asking.create_task(self.enter(self._flow.order()))
-                await asyncio.sleep(_REST_S)
+        while True:
+            self.ask(self._flow.order())
+            await asyncio.sleep(_REST_S)
 
-    async def enter(self, order: dict[str, Any], until: str = "accepted") -> None:
-        """Asks until there is an answer for good, and looks whether it is one for this order."""
+    def ask(self, order: dict[str, Any], until: str = "accepted") -> "asyncio.Task[None]":
+        """Begins to enter an order; done when it has an answer for good."""
+        task = asyncio.create_task(self._enter(order, until))
+        self._asking[task] = order["client_order_id"]
+        task.add_done_callback(lambda done: self._asking.pop(done, None))
+        return task
+
+    async def finish(self, limit_s: float) -> list[str]:
+        """Waits for the answers that are still asked for; client_order_ids that got none in time."""
+        if self._asking:
+            await asyncio.wait(set(self._asking), timeout=limit_s)
+        return list(self._asking.values())
+
+    async def _enter(self, order: dict[str, Any], until: str) -> None:
         named = f"{order['account']} {order['client_order_id']}"
         call = call_of("NewOrder", {**order, "door": "rest"})
         while True:
@@ -160,7 +172,10 @@ class RestClient:
             self.wrong.append(f"{order['client_order_id']} got the answer of another order: {body}")
 
     async def close(self) -> None:
-        """Ends its connections."""
+        """Gives up what is still asked for, and ends its connections."""
+        for task in list(self._asking):
+            task.cancel()
+        await asyncio.gather(*self._asking, return_exceptions=True)
         await self._http.aclose()
 
 

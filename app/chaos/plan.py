@@ -72,7 +72,7 @@ KINDS: tuple[Kind, ...] = (
 KIND = {kind.name: kind for kind in KINDS}
 TRACKS = ("workers", "brokers", "around", "poison")
 # What a run must have met to count; see app.chaos.sometimes.
-_FIRST = {"workers": ("worker-zombie", "worker-crash-before-commit"), "around": ("storage-kill",)}
+FIRST = {"workers": ("worker-zombie", "worker-crash-before-commit"), "around": ("storage-kill",)}
 _GAP = {"workers": Span(1, 4), "brokers": Span(3, 7), "around": Span(2, 5), "poison": Span(6, 12)}
 _BEGIN_S = 2.0
 
@@ -138,7 +138,7 @@ def schedule(options: Options) -> list[Fault]:
 
 def _track(chance: Random, deck: Sequence[Kind], track: str, options: Options) -> Iterator[Fault]:
     at_s, end_s = _BEGIN_S + chance.uniform(0, 2), options.minutes * 60
-    for kind in _cards(chance, deck, _FIRST.get(track, ())):
+    for kind in _cards(chance, deck, FIRST.get(track, ())):
         hold_s = round(chance.uniform(*kind.hold), 1)
         fault = Fault(
             round(at_s, 1), kind.name, hold_s, chance.randrange(1, 1_000_000), round(chance.random(), 3)

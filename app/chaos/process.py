@@ -13,8 +13,8 @@ import psutil
 from app.local.program import Child, Program, ended
 
 _POLL_S = 0.03
-# Longer ones than these would hide what a start meets; shorter ones take the CPU that it needs.
-_PAUSE_FIRST_S, _PAUSE_MAX_S = 0.2, 4.0
+# While Kafka is away, workers that start in vain take the CPU that its own start needs.
+_PAUSE_FIRST_S, _PAUSE_MAX_S = 0.2, 8.0
 _SETTLED_S = 15.0
 
 

@@ -25,7 +25,7 @@ from app.topics import prepare
 ADMIN_KEY = "chaos-admin"
 SESSION_S = 3.0
 _READY_S = 120.0
-_BROKER_MB, _POSTGRES_MB = 640, 320
+_BROKER_MB, _POSTGRES_MB = 256, 256
 
 
 class NotReady(Exception):
