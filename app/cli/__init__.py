@@ -2,7 +2,7 @@
 
 import typer
 
-from app.cli import chaos, local, market, sinks, submit, topics, watch
+from app.cli import chaos, dead_letters, local, market, sinks, submit, topics, watch
 from app.cli.gateway import gateway
 from app.cli.registry import registry
 from app.cli.verify import verify
@@ -18,7 +18,7 @@ cli = typer.Typer(
 cli.command()(registry)
 local.register(cli)
 
-for part in (market, sinks, submit, topics, watch):
+for part in (market, sinks, submit, topics, dead_letters, watch):
     part.register(cli)
 
 cli.command()(worker)
