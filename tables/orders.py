@@ -14,6 +14,7 @@ from schemas.messages import OrderStatus
 Step = Literal[
     "accepted",  # entered into matching
     "rejected",  # refused on its way there
+    "triggered",  # its stop was reached; from now on it trades
     "partially_filled",  # traded, something is left
     "filled",  # traded, nothing is left
     "replaced",  # quantity or price changed, something is left
@@ -25,6 +26,7 @@ Step = Literal[
 TRANSITIONS: dict[OrderStatus, dict[Step, OrderStatus]] = {
     "pending_new": {"accepted": "new", "rejected": "rejected"},
     "new": {
+        "triggered": "new",
         "partially_filled": "partially_filled",
         "filled": "filled",
         "replaced": "new",

@@ -1,0 +1,138 @@
+"""Lists of linked orders: one cancels the other, one triggers the other, bracket.
+
+What a fill or an end of a member asks for is queued and worked off when whatever caused it is done.
+"""
+
+from typing import TYPE_CHECKING
+
+from tables.engine import entering
+from tables.engine.orders import HELD, Order
+
+if TYPE_CHECKING:
+    from tables.engine.market import Market
+
+# Kinds of actions.
+CANCEL, RELEASE, ENTER = range(3)
+
+
+class OrderList:
+    """A list of one account; `members` are its live orders by entry.
+
+    `stage`: open; released (the parent was filled); ended (nobody may join any more).
+    """
+
+    __slots__ = ("account", "link_id", "link_type", "members", "parent_id", "stage")
+
+    def __init__(self, account: str, link_id: str, link_type: str, parent_id: str) -> None:
+        self.account: str = account
+        self.link_id: str = link_id
+        self.link_type: str = link_type
+        self.parent_id: str = parent_id
+        self.stage: str = "open"
+        self.members: dict[int, Order] = {}
+
+    def cancels_each_other(self) -> bool:
+        """Whether its members are an OCO at present."""
+        return self.link_type == "oco" or (self.link_type == "bracket" and self.stage == "released")
+
+
+class Action:
+    """Something to be done for a list: its members canceled or released, or an order that enters."""
+
+    __slots__ = ("kind", "list", "order")
+
+    def __init__(self, kind: int, order: Order, of: OrderList | None) -> None:
+        self.kind: int = kind
+        self.order: Order = order
+        self.list: OrderList | None = of
+
+
+def refusal(market: "Market", order: Order) -> str:
+    """The reason why an order may not join its list; empty: it may."""
+    extra = order.extra
+    if extra is None or not extra.link_type:
+        return ""
+    found = market.lists.get((order.account, extra.link_id))
+    if found is None:
+        return ""
+    if found.link_type != extra.link_type:
+        return "MATCHING_LINK"
+    return "MATCHING_LINK_ENDED" if found.stage == "ended" else ""
+
+
+def join(market: "Market", order: Order) -> bool:
+    """Makes an accepted order a member of its list; returns whether it is held."""
+    extra = order.extra
+    if extra is None or not extra.link_type:
+        return False
+    key = (order.account, extra.link_id)
+    found = market.lists.get(key)
+    first = found is None
+    if found is None:
+        parent_id = "" if extra.link_type == "oco" else order.order_id
+        found = OrderList(order.account, extra.link_id, extra.link_type, parent_id)
+        market.lists[key] = found
+        market.lists_changed[key] = found
+    found.members[order.entry] = order
+    market.linked += 1
+    extra.list = found
+    if first or found.link_type == "oco" or found.stage != "open":
+        return False
+    market.put(order, HELD)
+    return True
+
+
+def changed(market: "Market", order: Order) -> None:
+    """After a fill or the end of a member: queues what its list asks for."""
+    extra = order.extra
+    if extra is None or extra.list is None:
+        return
+    found = extra.list
+    if not order.leaves_e8 and found.members.pop(order.entry, None) is not None:
+        market.linked -= 1
+    if found.stage == "ended":
+        return
+    if found.cancels_each_other():
+        _set_stage(market, found, "ended")
+        market.actions.append(Action(CANCEL, order, found))
+    elif found.stage == "open" and order.order_id == found.parent_id and not order.leaves_e8:
+        filled = order.status == "filled"
+        _set_stage(market, found, "released" if filled else "ended")
+        market.actions.append(Action(RELEASE if filled else CANCEL, order, found))
+
+
+def _set_stage(market: "Market", found: OrderList, stage: str) -> None:
+    found.stage = stage
+    market.lists_changed[found.account, found.link_id] = found
+
+
+def work_off(market: "Market") -> None:
+    """Works off what lists ask for, first come first served; what that causes joins the queue."""
+    actions = market.actions
+    if not actions:
+        return
+    done = 0
+    while done < len(actions):
+        action = actions[done]
+        done += 1
+        if action.kind == ENTER:
+            if action.order.leaves_e8:
+                entering.enter(market, action.order)
+        elif action.list is not None:
+            for order in _others(action.list, action.order):
+                if action.kind == CANCEL:
+                    market.end(order, "canceled", "MATCHING_LINKED")
+                elif order.leaves_e8 and order.extra is not None and order.extra.place == HELD:
+                    market.take_out(order)
+                    entering.enter(market, order)
+    actions.clear()
+
+
+def _others(found: OrderList, order: Order) -> list[Order]:
+    return [found.members[entry] for entry in sorted(found.members) if entry != order.entry]
+
+
+def forget(market: "Market") -> None:
+    """Forgets lists without a live member."""
+    for key in [key for key, found in market.lists.items() if not found.members]:
+        market.lists_changed[key] = market.lists.pop(key)
