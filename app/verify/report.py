@@ -1,5 +1,6 @@
 """The outcome of a verification for people and for scripts."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
@@ -37,26 +38,33 @@ def as_dict(outcome: Outcome) -> dict[str, Any]:
             for name, rule in RULES.items()
             if name in findings.checked or name in findings.violations
         },
-        "violations": [_violation(violation, outcome) for violation in findings.shown],
+        "violations": [
+            violation_as_dict(violation, outcome.records, outcome.histories) for violation in findings.shown
+        ],
         "notes": findings.notes,
         "totals": outcome.totals,
         "snapshot": ends,
     }
 
 
-def _violation(violation: Violation, outcome: Outcome) -> dict[str, Any]:
-    history = outcome.histories.get(violation.order_id, [])
+def violation_as_dict(
+    violation: Violation,
+    records: Mapping[Place, Seen],
+    histories: Mapping[str, list[Seen]] | None = None,
+) -> dict[str, Any]:
+    """A violation with the records that show it, and the events of its order."""
+    history = (histories or {}).get(violation.order_id, [])
     return {
         "invariant": violation.invariant,
         "text": violation.text,
         "order_id": violation.order_id,
-        "records": [_found(place, outcome) for place in violation.places],
+        "records": [_found(place, records) for place in violation.places],
         "history": [_record(seen) for seen in history],
     }
 
 
-def _found(place: Place, outcome: Outcome) -> dict[str, Any]:
-    seen = outcome.records.get(place)
+def _found(place: Place, records: Mapping[Place, Seen]) -> dict[str, Any]:
+    seen = records.get(place)
     return dict(zip(_PLACE, place, strict=True)) if seen is None else _record(seen)
 
 
@@ -89,7 +97,7 @@ def show(outcome: Outcome, console: Console) -> None:
     for name, value in result["totals"].items():
         console.print(f"{name.replace('_', ' ')}: {_words(value)}", highlight=False)
     for violation in result["violations"]:
-        _show_violation(violation, console)
+        show_violation(violation, console)
     for note in result["notes"]:
         console.print(f"[yellow]{escape(note)}[/]", highlight=False)
     color = "red" if result["verdict"] == RED else "green"
@@ -102,7 +110,8 @@ def _words(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def _show_violation(violation: dict[str, Any], console: Console) -> None:
+def show_violation(violation: dict[str, Any], console: Console) -> None:
+    """Prints a violation with its records, each on a line."""
     console.print(f"\n[red]{violation['invariant']}[/] {escape(violation['text'])}", highlight=False)
     for record in violation["records"]:
         console.print(f"   {_line(record)}", highlight=False, markup=False)
