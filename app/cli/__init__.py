@@ -2,7 +2,7 @@
 
 import typer
 
-from app.cli import chaos, dead_letters, local, market, sinks, submit, topics, watch
+from app.cli import chaos, dead_letters, local, market, match, sinks, submit, topics, watch
 from app.cli.gateway import gateway
 from app.cli.registry import registry
 from app.cli.verify import verify
@@ -24,6 +24,7 @@ for part in (market, sinks, submit, topics, dead_letters, watch):
 cli.command()(worker)
 cli.command()(gateway)
 cli.command()(verify)
+match.register(cli)
 chaos.register(cli)
 
 

@@ -1,0 +1,1 @@
+"""oms match: the matching engine as a filter for files, without Kafka."""
