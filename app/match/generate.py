@@ -18,7 +18,7 @@ SYMBOLS = ("ALFA", "BRAVO", "CHARLIE", "DELTA")
 _ACCOUNTS = tuple(f"T-{number}" for number in range(1, 9))
 _TICK_E8 = 1_000_000
 _START_TICKS = 10_000
-_RECENT = 400
+_RECENT = 200
 # A day of a market, in commands; it begins with an opening auction and ends with a closing one.
 _DAY = 20_000
 _CALENDAR = {
@@ -34,15 +34,15 @@ _CALENDAR = {
     19_810: "expire_day",
 }
 _MIX = (
-    ("limit", 0.50),
-    ("cancel", 0.20),
+    ("limit", 0.46),
+    ("cancel", 0.25),
     ("replace", 0.10),
     ("market", 0.05),
     ("at_once", 0.05),
     ("stop", 0.03),
     ("special", 0.05),
-    ("quote", 0.018),
-    ("mass_cancel", 0.002),
+    ("quote", 0.0195),
+    ("mass_cancel", 0.0005),
 )
 _SPECIALS: tuple[dict[str, Any], ...] = (
     {"hidden": True},

@@ -20,6 +20,9 @@ def check_market(market: Market) -> None:
     for orders in market.places.values():
         assert all(a.entry < b.entry for a, b in pairwise(orders)), "entry order is broken"
     assert market.traded["buy"] == market.traded["sell"], "bought is not what was sold"
+    assert market.pegged == sorted(
+        (order for order in market.live() if order.order_type == "pegged"), key=lambda order: order.entry
+    )
     timed = {order for order in market.live() if order.expire_at_us}
     assert timed == set(market.timed)
     assert len(timed) == len(market.timed)
@@ -54,6 +57,6 @@ def _check_continuous(market: Market) -> None:
         reachable = order.order_type != "market_to_limit" or bound is not None
         could = reachable and available(market, order, bound) >= order.required
         assert not could, f"{order.client_order_id} waits for what is there"
-    for order in market.live():
-        if order.order_type == "pegged" and order.place != "held":
+    for order in market.pegged:
+        if order.place != "held":
             assert order.price == target(market, order), f"{order.client_order_id} is not at its target"

@@ -21,7 +21,9 @@ class Market:
         # Both sides by priority, all other places by entry.
         self.book: dict[str, list[Order]] = {"buy": [], "sell": []}
         self.places: dict[str, list[Order]] = {"triggers": [], "contingent": [], "parked": [], "held": []}
+        # Live orders that expire by time, and pegged ones by entry, wherever they are.
         self.timed: list[Order] = []
+        self.pegged: list[Order] = []
         self.lists: dict[tuple[str, str], OrderList] = {}
         # What lists have caused and is not done yet: (what, list or order, the order that caused it).
         self.queue: deque[tuple[str, Any, Order]] = deque()
@@ -85,6 +87,8 @@ class Market:
         order.entry = self.entries
         self.ids[order.account, order.client_order_id] = order
         self.time(order)
+        if order.order_type == "pegged":
+            self.pegged.append(order)
         if order.link_type:
             key = (order.account, order.link_id)
             self.lists.setdefault(key, OrderList(order.link_type)).members.append(order)
@@ -103,8 +107,9 @@ class Market:
         order.ended = status
         for name in order.ids:
             del self.ids[order.account, name]
-        if order in self.timed:
-            self.timed.remove(order)
+        for remembered in (self.timed, self.pegged):
+            if order in remembered:
+                remembered.remove(order)
 
     def cancel(self, order: Order, reason: str) -> None:
         """What is left of the order is canceled."""
@@ -201,12 +206,12 @@ class Market:
 
     def reference(self, side: str) -> int | None:
         """Best bid ("buy") or ask for pegs: of the quote and of displayed orders that are not pegged."""
-        shown = [
+        fixed = (
             order.price
             for order in self.book[side]
             if order.price is not None and not order.hidden and order.order_type != "pegged"
-        ]
-        prices = [price for price in (*shown[:1], self.quote[side]) if price is not None]
+        )
+        prices = [price for price in (next(fixed, None), self.quote[side]) if price is not None]
         return (max(prices) if side == "buy" else min(prices)) if prices else None
 
     def middle(self) -> int | None:

@@ -129,8 +129,7 @@ def take_contingent(market: Market) -> bool:
 
 def move_pegs(market: Market) -> bool:
     """C: pegs go where their references are."""
-    pegged = [order for order in market.live() if order.order_type == "pegged" and order.place != "held"]
-    wanted = [(order, target(market, order)) for order in sorted(pegged, key=lambda order: order.entry)]
+    wanted = [(order, target(market, order)) for order in market.pegged if order.place != "held"]
     moves = [(order, price) for order, price in wanted if price != order.price]
     for order, price in moves:
         if market.session == CONTINUOUS and not order.ended:
