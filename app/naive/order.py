@@ -94,11 +94,16 @@ class Order:
         return self.leaves if self.hidden else self.shown
 
     @property
-    def rank(self) -> tuple[int, int, bool, int]:
-        """Its place in its side of the book: smaller is earlier."""
-        if self.price is None:
-            return (0, 0, False, self.arrival)
-        return (1, -self.price if self.side == "buy" else self.price, self.hidden, self.arrival)
+    def rank(self) -> tuple[int, int, int, int]:
+        """Its place in its side of the book: smaller is earlier.
+
+        What rests without price comes first, where it has a protection: first at that price.
+        """
+        price = self.bound
+        if price is None:
+            return (0, 0, 0, self.arrival)
+        within = 0 if self.price is None else 1 + self.hidden
+        return (1, -price if self.side == "buy" else price, within, self.arrival)
 
     def show(self) -> None:
         """Shows the next part."""
