@@ -65,6 +65,9 @@ class LaneManager:
 
     async def open(self, consumer: AIOKafkaConsumer, assignment: Iterable[Any], generation: int) -> bool:
         """Opens the lanes of an assignment; False when another rebalance overtook it."""
+        if consumer._subscription.reassignment_in_progress:
+            # Revoked before it began: `revoke` came and went, and would not stop what is opened now.
+            return False
         self._consumer = consumer
         epoch = self._epoch
         numbers = sorted({tp.partition for tp in assignment})
@@ -76,7 +79,7 @@ class LaneManager:
         try:
             await asyncio.gather(*(self._fence(lane) for lane in fresh.values()))
             self._check(epoch)
-            await self._load(fresh)
+            await self._load(fresh, epoch)
             crash_points.reached("recovery")
             self._check(epoch)
             positions = await self._committed(consumer, numbers)
@@ -130,7 +133,7 @@ class LaneManager:
         async with asyncio.timeout(self._settings.cycle_timeout_s):
             await lane.producer.start()
 
-    async def _load(self, fresh: Mapping[int, Lane]) -> None:
+    async def _load(self, fresh: Mapping[int, Lane], epoch: int) -> None:
         if not fresh:
             return
         settings = self._settings
@@ -142,6 +145,10 @@ class LaneManager:
         self._loading = True
         try:
             progress = await changelog.load(settings.endpoint("kafka"), tables, self._decoder.codec)
+        except Exception:
+            # Another owner may be writing what was just read: such rows need not fit each other.
+            self._check(epoch)
+            raise
         finally:
             self._loading = False
         metrics.RECOVERY_LEFT.set(0)
