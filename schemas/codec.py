@@ -11,13 +11,14 @@ from importlib.resources import files
 from io import BytesIO
 from itertools import groupby
 from operator import itemgetter
+from types import MappingProxyType
 from typing import Any
 
 from fastavro import schemaless_reader, schemaless_writer
 
 from schemas.encoder import Encode, NotFlat, compiled, zigzag
 from schemas.reasons import Reason
-from schemas.wire import Decoding, Encoding
+from schemas.wire import Decoding, Encoding, default, expand, plain
 
 NAMESPACE = "oms"
 HEADER = 5
@@ -57,6 +58,18 @@ def schema(record: str) -> Json:
 
 
 @cache
+def defaults(record: str, within: str = "") -> Mapping[str, Any]:
+    """The default of every field of a record that has one, as it is in messages.
+
+    With `within`, those of the optional record in that field: `defaults("NewOrder", "instructions")`.
+    """
+    fields = expand(schema(record))["fields"]
+    if within:
+        fields = next(field["type"][1]["fields"] for field in fields if field["name"] == within)
+    return MappingProxyType({field["name"]: default(field) for field in fields if "default" in field})
+
+
+@cache
 def _encoding(record: str) -> Encoding:
     return Encoding(schema(record))
 
@@ -74,15 +87,17 @@ def _record_by_name() -> dict[str, str]:
 class _Writer:
     """A writer's schema: the record of ours that it is and how to read it, or why it is refused."""
 
-    __slots__ = ("finish", "many", "record", "refusal", "wire")
+    __slots__ = ("full", "nulls", "plain", "record", "refusal", "told")
 
     def __init__(self, text: str) -> None:
         self.refusal = ""
         try:
             theirs = json.loads(text)
             self.record = _record_of(theirs)
-            decoding = Decoding(theirs, schema(self.record))
-            self.wire, self.many, self.finish = decoding.wire, decoding.many, decoding.finish
+            theirs, ours = expand(theirs), schema(self.record)
+            without, self.nulls, self.told = plain(theirs)
+            self.full = Decoding(theirs, ours)
+            self.plain = Decoding(without, ours) if self.nulls else self.full
         except Exception as error:
             # Whatever a hostile schema makes fail, RecursionError too.
             self.refusal = f"schema refused: {error}"[:_TEXT_MAX]
@@ -159,14 +174,22 @@ class Codec:
             raise DecodeError("DECODE_WRONG_RECORD", writer.refusal)
         body = BytesIO(value)  # type: ignore[arg-type]
         body.seek(HEADER)
+        decoding = writer.plain
         try:
-            message: dict[str, Any] = writer.finish(schemaless_reader(body, writer.wire, None))
+            message: dict[str, Any] = schemaless_reader(body, decoding.wire, None)
+            rest = value[body.tell() :]  # type: ignore[index]
+            if rest != writer.nulls and writer.nulls:
+                body.seek(HEADER)
+                decoding = writer.full
+                message = schemaless_reader(body, decoding.wire, None)
+                rest = value[body.tell() :] + writer.nulls  # type: ignore[index]
+            message = decoding.finish(message)
         except Exception as error:
             # EOFError, UnicodeDecodeError, IndexError, OverflowError and more: bytes of outsiders.
             raise DecodeError("DECODE_FAILED", f"{type(error).__name__}: {error}"[:_TEXT_MAX]) from None
-        rest = len(value) - body.tell()  # type: ignore[arg-type]
-        if rest:
-            raise DecodeError("DECODE_FAILED", f"{rest} bytes follow the record")
+        if rest != writer.nulls:
+            more = len(rest) - len(writer.nulls)
+            raise DecodeError("DECODE_FAILED", f"{more} bytes follow the record")
         return writer.record, message
 
     def decode_own(self, values: Sequence[bytes]) -> list[tuple[str, dict[str, Any]]]:
@@ -181,12 +204,17 @@ class Codec:
             writer = self._writers[self.schema_id(header + b"\0")]
             if writer.refusal:
                 raise DecodeError("DECODE_WRONG_RECORD", writer.refusal)
-            bodies = [value[HEADER:] for value in run]
+            alike, decoding, cut = list(run), writer.full, None
+            if writer.nulls and writer.told:
+                length = len(writer.nulls)
+                if all({value[-i] for value in alike} == {0} for i in range(1, length + 1)):
+                    decoding, cut = writer.plain, -length
+            bodies = [value[HEADER:cut] for value in alike]
             array = b"".join((zigzag(len(bodies)), *bodies, b"\0"))
             stream = BytesIO(array)
             try:
-                messages = schemaless_reader(stream, writer.many, None)
-                decoded += [(writer.record, writer.finish(message)) for message in messages]
+                messages = schemaless_reader(stream, decoding.many, None)
+                decoded += [(writer.record, decoding.finish(message)) for message in messages]
             except Exception as error:
                 raise DecodeError("DECODE_FAILED", f"{type(error).__name__}: {error}"[:_TEXT_MAX]) from None
             if len(messages) != len(bodies) or stream.tell() != len(array):

@@ -1,16 +1,48 @@
 """The messages and rows of every topic as typed dictionaries: what is written and what is read.
 
 One class per `.avsc` file, field by field (a test holds them together). A decimal is an
-integer scaled by 10^8, a time is microseconds since the epoch in UTC.
+integer scaled by 10^8, a time is microseconds since the epoch in UTC. An optional record (`instructions`,
+`changes`, `terms`, `state`, `market`) may be left out when a message is written; read it is None.
 """
 
-from typing import Literal, TypedDict
+from typing import Literal, NotRequired, TypedDict
 
 from schemas.reasons import Reason
 
 Side = Literal["unknown", "buy", "sell"]
-OrderType = Literal["unknown", "limit", "market"]
-TimeInForce = Literal["unknown", "day", "gtc", "ioc", "fok"]
+OrderType = Literal[
+    "unknown",
+    "limit",
+    "market",
+    "market_to_limit",
+    "stop",
+    "stop_limit",
+    "trailing_stop",
+    "market_if_touched",
+    "pegged",
+]
+TimeInForce = Literal[
+    "unknown", "day", "gtc", "ioc", "fok", "gtd", "at_open", "at_close", "auction", "crossing"
+]
+Peg = Literal["unknown", "none", "bid", "ask", "mid"]
+PostOnly = Literal["unknown", "none", "reject", "reprice"]
+SelfTradePrevention = Literal[
+    "unknown", "unset", "none", "cancel_newest", "cancel_oldest", "cancel_both", "decrement"
+]
+LinkType = Literal["unknown", "none", "oco", "oto", "bracket"]
+Session = Literal[
+    "unknown",
+    "pre_open",
+    "opening_auction",
+    "continuous",
+    "volatility_auction",
+    "closing_auction",
+    "halt",
+    "closed",
+]
+Place = Literal["unknown", "book", "triggers", "contingent", "parked", "held"]
+ListStage = Literal["unknown", "open", "released", "ended"]
+Allocation = Literal["unknown", "price_time", "pro_rata"]
 Door = Literal["unknown", "rest", "kafka", "ws", "fix", "ui", "replay", "system"]
 OrderEventType = Literal[
     "unknown",
@@ -23,6 +55,7 @@ OrderEventType = Literal[
     "replace_rejected",
     "expired",
     "order_status",
+    "triggered",
 ]
 OrderStatus = Literal[
     "unknown",
@@ -60,6 +93,72 @@ class TickStep(TypedDict):
     tick_size: int
 
 
+class OrderInstructions(TypedDict):
+    """What an order may carry beyond type, price and time in force; 0, none, unset, False, "": not used."""
+
+    stop_price: int
+    trail_amount: int
+    trail_percent: int
+    peg: Peg
+    peg_offset: int
+    expire_at_us: int
+    display_quantity: int
+    hidden: bool
+    min_quantity: int
+    all_or_none: bool
+    post_only: PostOnly
+    reduce_only: bool
+    stp: SelfTradePrevention
+    stp_group: str
+    link_id: str
+    link_type: LinkType
+
+
+class OrderChanges(TypedDict):
+    """What a replace may change beyond quantity and limit price; None stays."""
+
+    stop_price: int | None
+    display_quantity: int | None
+    time_in_force: TimeInForce | None
+    expire_at_us: int | None
+
+
+class OrderTerms(TypedDict):
+    """What an order is after a replace changed more than quantity and limit price."""
+
+    instructions: OrderInstructions | None
+    time_in_force: TimeInForce
+
+
+class OrderState(TypedDict):
+    """Where an order is that does not simply rest, and how far it has come."""
+
+    entry: int
+    shown: int
+    stop: int
+    triggered: bool
+    price: int
+    place: Place
+
+
+class MarketState(TypedDict):
+    """What a market knows beyond its book."""
+
+    low: int
+    high: int
+    last: int
+    last_us: int
+    bid: int
+    ask: int
+    static_reference: int
+    limit_since_us: int
+    entries: int
+    indicative_price: int
+    indicative_quantity: int
+    indicative_imbalance: int
+    session: Session
+
+
 class NewOrder(TypedDict):
     """A request to enter an order."""
 
@@ -74,6 +173,7 @@ class NewOrder(TypedDict):
     entered_us: int
     entered_by: str
     door: Door
+    instructions: NotRequired[OrderInstructions | None]
 
 
 class CancelOrder(TypedDict):
@@ -100,6 +200,7 @@ class ReplaceOrder(TypedDict):
     entered_us: int
     entered_by: str
     door: Door
+    changes: NotRequired[OrderChanges | None]
 
 
 class MassCancel(TypedDict):
@@ -109,6 +210,17 @@ class MassCancel(TypedDict):
     client_order_id: str
     symbol: str
     side: Side
+    entered_us: int
+    entered_by: str
+    door: Door
+
+
+class CancelAllAfter(TypedDict):
+    """A dead-man switch: all live orders of the account are canceled unless it comes again in time."""
+
+    account: str
+    client_order_id: str
+    timeout_ms: int
     entered_us: int
     entered_by: str
     door: Door
@@ -210,6 +322,39 @@ class ExpireDay(TypedDict):
     door: Door
 
 
+class SetSession(TypedDict):
+    """Changes the trading session of an instrument; leaving a call phase uncrosses the book first."""
+
+    symbol: str
+    control_id: str
+    session: Session
+    entered_us: int
+    entered_by: str
+    door: Door
+
+
+class Uncross(TypedDict):
+    """Trades what crosses in a call phase, which goes on afterwards."""
+
+    symbol: str
+    control_id: str
+    entered_us: int
+    entered_by: str
+    door: Door
+
+
+class SetTradingBand(TypedDict):
+    """Sets the prices between which an instrument trades."""
+
+    symbol: str
+    control_id: str
+    low: int
+    high: int
+    entered_us: int
+    entered_by: str
+    door: Door
+
+
 class Quote(TypedDict):
     """Top of an outside market's book, and its last trade."""
 
@@ -240,6 +385,7 @@ class ClearedOrder(TypedDict):
     entered_us: int
     entered_by: str
     door: Door
+    instructions: NotRequired[OrderInstructions | None]
 
 
 class ClearedCancel(TypedDict):
@@ -277,6 +423,8 @@ class ClearedReplace(TypedDict):
     average_price: int
     entered_by: str
     door: Door
+    instructions: NotRequired[OrderInstructions | None]
+    changes: NotRequired[OrderChanges | None]
 
 
 class ClearedStatusRequest(TypedDict):
@@ -305,6 +453,7 @@ class Execution(TypedDict):
     version: int
     request_offset: int
     text: str
+    terms: NotRequired[OrderTerms | None]
 
 
 class OrderEvent(TypedDict):
@@ -335,6 +484,7 @@ class OrderEvent(TypedDict):
     entered_by: str
     door: Door
     at_us: int
+    instructions: NotRequired[OrderInstructions | None]
 
 
 class MassCancelReport(TypedDict):
@@ -370,6 +520,23 @@ class ControlReport(TypedDict):
     at_us: int
 
 
+class QuoteTaken(TypedDict):
+    """A quote as a market took it, before what follows from it.
+
+    Risk hands Quote records on to matching only for markets that need them: every one while the symbol is
+    in `Matching.watched` (it has triggers or pegs, is in a call phase, or its instrument has a dynamic
+    collar), and its latest before a record that may begin that (an order of such a type, SetSession,
+    Uncross). Matching says this for each that changes what it knows; `last` counts only if the quote was
+    logged after the market's own last trade. So whoever replays needs no quotes, only these.
+    """
+
+    symbol: str
+    bid: int
+    ask: int
+    last: int
+    at_us: int
+
+
 class Trade(TypedDict):
     """One trade between a resting order (maker) and an incoming one (taker), at the maker's price."""
 
@@ -388,6 +555,21 @@ class Trade(TypedDict):
     at_us: int
 
 
+class SelfTradePrevented(TypedDict):
+    """Two orders of one owner met and did not trade; what became of each follows as an OrderEvent."""
+
+    symbol: str
+    price: int
+    quantity: int
+    maker_account: str
+    maker_client_order_id: str
+    maker_order_id: str
+    taker_account: str
+    taker_client_order_id: str
+    taker_order_id: str
+    at_us: int
+
+
 class BookUpdate(TypedDict):
     """Price levels of a book that changed, or all of them."""
 
@@ -397,6 +579,25 @@ class BookUpdate(TypedDict):
     bids: list[BookLevel]
     asks: list[BookLevel]
     checksum: int
+    at_us: int
+
+
+class SessionChange(TypedDict):
+    """The session that a market is in from now on."""
+
+    symbol: str
+    session: Session
+    reason: Reason
+    at_us: int
+
+
+class AuctionIndication(TypedDict):
+    """What an uncross would do now, published during a call whenever it changes."""
+
+    symbol: str
+    price: int
+    quantity: int
+    imbalance: int
     at_us: int
 
 
@@ -428,6 +629,15 @@ class Instrument(TypedDict):
     band_bps: int
     max_quote_age_ms: int
     at_us: int
+    odd_lots: bool
+    min_price: int
+    max_price: int
+    stp: SelfTradePrevention
+    allocation: Allocation
+    pro_rata_min: int
+    top_order: bool
+    static_collar_bps: int
+    dynamic_collar_bps: int
 
 
 class ReferencePrice(TypedDict):
@@ -461,6 +671,8 @@ class AccountRow(TypedDict):
     max_order_quantity: int
     max_order_notional: int
     allow_short: bool
+    cancel_at_us: int
+    cancel_id: str
 
 
 class AssetRow(TypedDict):
@@ -500,6 +712,7 @@ class AccountOrderRow(TypedDict):
     entered_by: str
     door: Door
     text: str
+    instructions: NotRequired[OrderInstructions | None]
 
 
 class AliasRow(TypedDict):
@@ -533,6 +746,7 @@ class BookRow(TypedDict):
     trades: int
     updates: int
     arrivals: int
+    market: NotRequired[MarketState | None]
 
 
 class BookOrderRow(TypedDict):
@@ -554,3 +768,16 @@ class BookOrderRow(TypedDict):
     version: int
     entered_by: str
     door: Door
+    instructions: NotRequired[OrderInstructions | None]
+    state: NotRequired[OrderState | None]
+
+
+class ListRow(TypedDict):
+    """Changelog row of a list of linked orders."""
+
+    symbol: str
+    account: str
+    link_id: str
+    link_type: LinkType
+    parent: str
+    stage: ListStage

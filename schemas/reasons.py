@@ -57,6 +57,28 @@ Reason = Literal[
     "MATCHING_KILL_SWITCH",
     "MATCHING_CANCELED_BY_OPERATOR",
     "MATCHING_END_OF_DAY",
+    "ACCOUNTS_INVALID_INSTRUCTION",
+    "ACCOUNTS_REDUCE_ONLY",
+    "MATCHING_EXPIRED",
+    "MATCHING_POST_ONLY",
+    "MATCHING_SELF_TRADE",
+    "MATCHING_LINKED",
+    "MATCHING_LINK",
+    "MATCHING_LINK_ENDED",
+    "MATCHING_HALTED",
+    "MATCHING_CLOSED",
+    "MATCHING_TIME_IN_FORCE",
+    "MATCHING_DUPLICATE_ORDER",
+    "MATCHING_INVALID_QUANTITY",
+    "MATCHING_INVALID_PRICE",
+    "MATCHING_INVALID_INSTRUCTION",
+    "MATCHING_PRICE_BAND",
+    "MATCHING_LIMIT_STATE",
+    "MATCHING_COLLAR",
+    "MATCHING_NOTHING_TO_REPLACE",
+    "MATCHING_NOT_REPLACEABLE",
+    "MATCHING_REDUCE_ONLY",
+    "MATCHING_CANCEL_ALL_AFTER",
 ]
 
 
@@ -114,11 +136,11 @@ EXPLANATIONS: dict[Reason, Explanation] = {
     ),
     "ACCOUNTS_INVALID_ORDER_TYPE": Explanation(
         "The order type is not one that is offered.",
-        "Set order_type to limit or market.",
+        "Set order_type to one of docs/matching.md.",
     ),
     "ACCOUNTS_INVALID_TIME_IN_FORCE": Explanation(
         "The time in force is not one that is offered.",
-        "Set time_in_force to day, gtc, ioc or fok.",
+        "Set time_in_force to one of docs/matching.md.",
     ),
     "ACCOUNTS_INVALID_QUANTITY": Explanation(
         "The quantity is not above 0, or beyond what can be counted.",
@@ -126,7 +148,7 @@ EXPLANATIONS: dict[Reason, Explanation] = {
     ),
     "ACCOUNTS_INVALID_LIMIT_PRICE": Explanation(
         "A limit order lacks a price above 0, or a market order has one.",
-        "Send limit_price with limit orders only, above 0 and below 90 billion.",
+        "Send limit_price with limit, stop_limit and pegged orders only, above 0 and below 90 billion.",
     ),
     "ACCOUNTS_UNKNOWN_ACCOUNT": Explanation(
         "No such account.",
@@ -182,7 +204,7 @@ EXPLANATIONS: dict[Reason, Explanation] = {
     ),
     "ACCOUNTS_NOTHING_TO_REPLACE": Explanation(
         "The replace changes nothing.",
-        "Give a quantity or a limit_price.",
+        "Give a quantity, a limit_price or another field with a new value.",
     ),
     "ACCOUNTS_NOT_REPLACEABLE": Explanation(
         "A market order cannot be replaced.",
@@ -266,6 +288,94 @@ EXPLANATIONS: dict[Reason, Explanation] = {
     ),
     "MATCHING_END_OF_DAY": Explanation(
         "A day order at the end of its day.",
+        "",
+    ),
+    "ACCOUNTS_INVALID_INSTRUCTION": Explanation(
+        "A field does not go with the order's type or time in force, or is out of range; the text names it.",
+        "Leave the field out, or send it as docs/matching.md says.",
+    ),
+    "ACCOUNTS_REDUCE_ONLY": Explanation(
+        "A reduce-only order is larger than what the account has free, or is short of.",
+        "Send a smaller order, or one without reduce_only.",
+    ),
+    "MATCHING_EXPIRED": Explanation(
+        "Its time has come: expire_at_us, the end of its auction, or one that it must not see.",
+        "",
+    ),
+    "MATCHING_POST_ONLY": Explanation(
+        "A post-only order would have traded at once.",
+        "Send a price that rests, or post_only reprice.",
+    ),
+    "MATCHING_SELF_TRADE": Explanation(
+        "The order met one of the same owner, and self-trade prevention ended it.",
+        "Choose another stp instruction if they may trade.",
+    ),
+    "MATCHING_LINKED": Explanation(
+        "Another order of its list was filled or ended.",
+        "",
+    ),
+    "MATCHING_LINK": Explanation(
+        "The list of that id is of another type.",
+        "Choose a fresh list id.",
+    ),
+    "MATCHING_LINK_ENDED": Explanation(
+        "The list of that id is over.",
+        "Choose a fresh list id.",
+    ),
+    "MATCHING_HALTED": Explanation(
+        "The market is halted.",
+        "Wait for another session; cancels pass.",
+    ),
+    "MATCHING_CLOSED": Explanation(
+        "The market is closed.",
+        "Wait for another session; cancels pass.",
+    ),
+    "MATCHING_TIME_IN_FORCE": Explanation(
+        "The time in force is not taken in the present session.",
+        "Send another time in force, or wait for the session.",
+    ),
+    "MATCHING_DUPLICATE_ORDER": Explanation(
+        "A live order of the account has the id.",
+        "Choose a fresh client_order_id.",
+    ),
+    "MATCHING_INVALID_QUANTITY": Explanation(
+        "The quantity is not above 0 or not a multiple of the lot.",
+        "Round the quantity to the lot.",
+    ),
+    "MATCHING_INVALID_PRICE": Explanation(
+        "A price is missing, not above 0, off tick, or beyond the instrument's lowest or highest.",
+        "Send prices on tick and within the instrument's range.",
+    ),
+    "MATCHING_INVALID_INSTRUCTION": Explanation(
+        "A field does not go with the order's type or time in force.",
+        "See docs/matching.md for what goes with what.",
+    ),
+    "MATCHING_PRICE_BAND": Explanation(
+        "The price is outside the trading band.",
+        "Send a price inside the band.",
+    ),
+    "MATCHING_LIMIT_STATE": Explanation(
+        "The market stood at its band for 15 seconds.",
+        "Wait for the end of the volatility auction.",
+    ),
+    "MATCHING_COLLAR": Explanation(
+        "The next trade would have been too far from the last.",
+        "Wait for the end of the volatility auction.",
+    ),
+    "MATCHING_NOTHING_TO_REPLACE": Explanation(
+        "The replace changes nothing.",
+        "Give a field with a new value.",
+    ),
+    "MATCHING_NOT_REPLACEABLE": Explanation(
+        "The order has no such field to replace, or not now.",
+        "Cancel it and enter another.",
+    ),
+    "MATCHING_REDUCE_ONLY": Explanation(
+        "The order would have done more than reduce the position.",
+        "Send a smaller order, or one without reduce_only.",
+    ),
+    "MATCHING_CANCEL_ALL_AFTER": Explanation(
+        "Canceled because CancelAllAfter was not repeated in time.",
         "",
     ),
 }

@@ -32,7 +32,7 @@ TOPICS: dict[str, Topic] = {
         Topic(
             "orders",
             "account",
-            (m.NewOrder, m.CancelOrder, m.ReplaceOrder, m.MassCancel),
+            (m.NewOrder, m.CancelOrder, m.ReplaceOrder, m.MassCancel, m.CancelAllAfter),
             {**KEEP, **DATED_BY_LOG},
             "Requests of clients.",
         ),
@@ -60,9 +60,12 @@ TOPICS: dict[str, Topic] = {
                 m.SetPriceBand,
                 m.CancelSymbol,
                 m.ExpireDay,
+                m.SetSession,
+                m.Uncross,
+                m.SetTradingBand,
             ),
             {**KEEP, **DATED_BY_LOG},
-            "Accounts, limits, halts, cash and holding movements, ends of day.",
+            "Accounts, limits, halts, sessions, cash and holding movements, ends of day.",
         ),
         Topic(
             "cleared",
@@ -75,7 +78,7 @@ TOPICS: dict[str, Topic] = {
         Topic(
             "events",
             "lane",
-            (m.OrderEvent, m.MassCancelReport, m.ControlReport),
+            (m.OrderEvent, m.MassCancelReport, m.ControlReport, m.SelfTradePrevented, m.QuoteTaken),
             KEEP,
             "The life of every order, one event per change of state, and the answer to every request.",
         ),
@@ -83,7 +86,7 @@ TOPICS: dict[str, Topic] = {
         Topic(
             "books",
             "symbol",
-            (m.BookUpdate,),
+            (m.BookUpdate, m.SessionChange, m.AuctionIndication),
             {
                 "cleanup.policy": "delete",
                 "retention.ms": "86400000",
@@ -91,7 +94,7 @@ TOPICS: dict[str, Topic] = {
                 # A snapshot is one record: 4 MiB are a hundred thousand price levels.
                 "max.message.bytes": str(4 * 1024 * 1024),
             },
-            "Changes of price levels with sequence and checksum; a full snapshot now and then.",
+            "Changes of price levels with sequence and checksum; a full snapshot now and then; sessions.",
         ),
         Topic("positions", "account", (m.Position,), COMPACT, "Cash and holdings after each change."),
         Topic(
@@ -122,7 +125,7 @@ TOPIC_OF_RECORD: dict[str, Topic] = {
 ROWS_OF_TABLE: dict[str, tuple[type, ...]] = {
     "accounts": (m.AccountRow, m.AssetRow, m.AccountOrderRow, m.AliasRow),
     "risk": (m.RiskRow, m.AliasRow),
-    "matching": (m.BookRow, m.BookOrderRow),
+    "matching": (m.BookRow, m.BookOrderRow, m.ListRow),
 }
 CHANGELOG_CONFIG = {"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.3", "segment.ms": "600000"}
 

@@ -181,6 +181,25 @@ class Decoding:
         self.many = parse_schema({"type": "array", "items": wire}, named_schemas={})
 
 
+def plain(writer: Json) -> tuple[Json, bytes, bool]:
+    """An expanded writer's schema without the optional records at its end, and the bytes of their absence.
+
+    Almost no record has them, and fastavro would take a tenth longer for each that it only finds absent.
+    What is left over after the rest has been read says for sure whether they are: it is exactly those
+    bytes. The third part says whether the last bytes of a value of our own say so, too, unread: they do
+    where such a record ends with an enum, which `schemas.encoder` never writes as number 0.
+    """
+    fields, told = list(writer["fields"]), True
+    while len(fields) > 1 and _is_optional_record(fields[-1]["type"]):
+        last = _inner(fields.pop()["type"])["fields"][-1]["type"]
+        told = told and _kind(last) == "enum"
+    return {**writer, "fields": fields}, b"\0" * (len(writer["fields"]) - len(fields)), told
+
+
+def _is_optional_record(node: Json) -> bool:
+    return isinstance(node, list) and len(node) == 2 and node[0] == "null" and _kind(node[1]) == "record"
+
+
 class _Source:
     """Generates functions. Only names of our own schemas and numbers get into the source text."""
 
@@ -219,6 +238,9 @@ class _Source:
             return f"{self._give(_Symbols(node['name'], numbers))}[{value}]"
         if kind == "optional":
             inner = _inner(node)
+            if _kind(inner) == "record":
+                given = value.replace("[", ".get(").replace("]", ")")
+                return f"(None if {given} is None else {self._give(self.preparation(inner))}({value}))"
             # Naming the branch saves fastavro from trying them.
             branch = self._wire.of(inner)
             assert isinstance(branch, str), "only plain types are optional in our schemas"
@@ -250,7 +272,7 @@ class _Source:
                 read[found] = (name, wire)
                 lines += converting
             elif "default" in field:
-                lines.append(f"m[{name!r}] = {_default(field)}")
+                lines.append(f"m[{name!r}] = {default(field)!r}")
             else:
                 raise ValueError(f"field {name} is missing")
         lines += [f"del m[{name!r}]" for name, _ in read.values() if name.startswith("_")]
@@ -289,6 +311,9 @@ class _Source:
             items, converting = self._record(writer["items"], ours["items"])
             finish = self._give(self._function(converting or ["pass"]))
             return {"type": "array", "items": items}, [f"for item in m[{name!r}]: {finish}(item)"]
+        elif kind == "record":
+            inner, converting = self._record(writer, ours)
+            return inner, [f"{self._give(self._function(converting or ['pass']))}(m[{name!r}])"]
         return self._wire.of(writer), lines
 
 
@@ -313,12 +338,12 @@ def _symbols_read(writer: Json, ours: Json) -> _Symbols:
     return _Symbols(ours["name"], {i: symbol for i, symbol in read.items() if symbol is not None})
 
 
-def _default(field: Json) -> str:
-    """Expression of a field's default; a decimal's is given as the text of its bytes."""
+def default(field: Json) -> Any:
+    """A field's default, as it is in messages; a schema gives a decimal's as the text of its bytes."""
     value = field["default"]
     if _kind(_inner(field["type"])) == "decimal" and value is not None:
-        return repr(int.from_bytes(value.encode("latin-1"), "big", signed=True))
-    return repr(value)
+        return int.from_bytes(value.encode("latin-1"), "big", signed=True)
+    return value
 
 
 def _described(node: Json) -> str:

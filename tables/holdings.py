@@ -67,6 +67,8 @@ class Account:
         "account",
         "aliases",
         "allow_short",
+        "cancel_at_us",
+        "cancel_id",
         "cash",
         "changed",
         "finished",
@@ -85,6 +87,9 @@ class Account:
         self.max_order_quantity_e8 = 0
         self.max_order_notional_e8 = 0
         self.allow_short = False
+        # CancelAllAfter: when it is due, and the id of the request; 0: it is off.
+        self.cancel_at_us = 0
+        self.cancel_id = ""
         self.cash: dict[str, Asset] = {}
         self.holdings: dict[str, Asset] = {}
         self.live: dict[str, AccountOrder] = {}
@@ -108,6 +113,8 @@ class Account:
                 "max_order_quantity": self.max_order_quantity_e8,
                 "max_order_notional": self.max_order_notional_e8,
                 "allow_short": self.allow_short,
+                "cancel_at_us": self.cancel_at_us,
+                "cancel_id": self.cancel_id,
             },
         )
 
@@ -180,6 +187,8 @@ class Ledger:
         account.max_order_quantity_e8 = row["max_order_quantity"]
         account.max_order_notional_e8 = row["max_order_notional"]
         account.allow_short = row["allow_short"]
+        account.cancel_at_us = row["cancel_at_us"]
+        account.cancel_id = row["cancel_id"]
 
     def restore_asset(self, row: Mapping[str, Any]) -> None:
         """Takes an AssetRow."""

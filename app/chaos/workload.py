@@ -11,6 +11,7 @@ from random import Random
 from typing import Any
 
 from app.market.seed import Funding, open_account
+from schemas.codec import defaults
 from schemas.numbers import ONE
 from schemas.records import Said
 
@@ -29,6 +30,7 @@ def instruments(partitions: int) -> Iterator[Said]:
         yield (
             "Instrument",
             {
+                **defaults("Instrument"),
                 "symbol": symbol,
                 "name": symbol,
                 "asset_class": "equity",
@@ -82,6 +84,7 @@ class Flow:
         self._alone = alone
         self._number = 0
         self._recent: deque[dict[str, Any]] = deque(maxlen=_RECENT)
+        self._replaced: set[str] = set()
 
     def take(self, count: int) -> list[Said]:
         """The next requests."""
@@ -153,6 +156,10 @@ class Flow:
 
     def _replace(self) -> Said:
         order = self._chance.choice(self._recent)
+        if self._alone and order["client_order_id"] in self._replaced:
+            # A second one is refused as long as the first is under way: that depends on time.
+            return self._cross()
+        self._replaced.add(order["client_order_id"])
         change = self._change(order)
         if self._chance.random() < 0.5:
             step_e8 = self._chance.randrange(-3, 4) * TICK_E8

@@ -198,6 +198,7 @@ async def replace_order(
         symbol=order["symbol"],
         quantity=body.quantity,
         limit_price=body.limit_price,
+        changes=None,
         **entry.fields(),
     )
     wait = await ask(parts, "ReplaceOrder", message, waiting, lookup=_link(order))

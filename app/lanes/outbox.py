@@ -31,8 +31,12 @@ KEYS: dict[str, Callable[[Message], str]] = {
     "OrderEvent": lambda m: m["order_id"],
     "MassCancelReport": lambda m: m["account"],
     "ControlReport": lambda m: m["account"] or m["symbol"],
+    "SelfTradePrevented": lambda m: m["symbol"],
+    "QuoteTaken": lambda m: m["symbol"],
     "Trade": lambda m: m["symbol"],
     "BookUpdate": lambda m: m["symbol"],
+    "SessionChange": lambda m: m["symbol"],
+    "AuctionIndication": lambda m: m["symbol"],
     "Position": lambda m: f"{m['account']}|{m['asset']}",
     "ReferencePrice": lambda m: m["symbol"],
 }

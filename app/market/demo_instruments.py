@@ -3,8 +3,9 @@
 Ticks, lots and start prices are configured, not sourced: round figures near what the names once cost.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
+from schemas.codec import defaults
 from schemas.messages import Instrument, TickStep
 from schemas.numbers import parse_e8
 
@@ -63,21 +64,22 @@ def demo_instruments(partitions: int) -> dict[str, Instrument]:
 
 def _instrument(profile: Profile, lane: int) -> Instrument:
     steps = _EQUITY_TICKS if profile.asset_class == "equity" else _CRYPTO_TICKS
-    return Instrument(
-        symbol=profile.symbol,
-        name=profile.name,
-        asset_class=profile.asset_class,
-        currency="USD",
-        ticks=[TickStep(from_price=parse_e8(low), tick_size=parse_e8(tick)) for low, tick in steps],
-        lot_size=parse_e8(profile.lot_size),
-        multiplier=parse_e8("1"),
-        sector=profile.sector,
-        status="active",
-        lane=lane,
-        band_bps=_BAND_BPS[profile.asset_class],
-        max_quote_age_ms=_MAX_QUOTE_AGE_MS,
-        at_us=0,
-    )
+    fields = {
+        "symbol": profile.symbol,
+        "name": profile.name,
+        "asset_class": profile.asset_class,
+        "currency": "USD",
+        "ticks": [TickStep(from_price=parse_e8(low), tick_size=parse_e8(tick)) for low, tick in steps],
+        "lot_size": parse_e8(profile.lot_size),
+        "multiplier": parse_e8("1"),
+        "sector": profile.sector,
+        "status": "active",
+        "lane": lane,
+        "band_bps": _BAND_BPS[profile.asset_class],
+        "max_quote_age_ms": _MAX_QUOTE_AGE_MS,
+        "at_us": 0,
+    }
+    return cast(Instrument, {**defaults("Instrument"), **fields})
 
 
 def tick_at(ticks: list[TickStep], price_e8: int) -> int:

@@ -5,12 +5,14 @@ They are a reading of the data, not the venue's own figures; both are at most 1.
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import cast
 
 from app.files import BadLine, RowFile
 from app.lookup import read_instruments
 from app.market.replay import ticks
 from app.settings import Settings
 from app.writer import TopicWriter
+from schemas.codec import defaults
 from schemas.messages import Instrument, SetPriceBand, TickStep
 from schemas.numbers import ONE
 from schemas.records import Said
@@ -40,21 +42,22 @@ def quote_currency(symbol: str) -> str:
 
 def instrument(symbol: str, grain: Grain, *, band_bps: int, max_quote_age_ms: int) -> Instrument:
     """An active instrument with a single tick size; its lane is the hash of its symbol."""
-    return Instrument(
-        symbol=symbol,
-        name=symbol,
-        asset_class="crypto",
-        currency=quote_currency(symbol),
-        ticks=[TickStep(from_price=0, tick_size=grain.tick_e8)],
-        lot_size=grain.lot_e8,
-        multiplier=ONE,
-        sector="",
-        status="active",
-        lane=None,
-        band_bps=band_bps,
-        max_quote_age_ms=max_quote_age_ms,
-        at_us=0,
-    )
+    fields = {
+        "symbol": symbol,
+        "name": symbol,
+        "asset_class": "crypto",
+        "currency": quote_currency(symbol),
+        "ticks": [TickStep(from_price=0, tick_size=grain.tick_e8)],
+        "lot_size": grain.lot_e8,
+        "multiplier": ONE,
+        "sector": "",
+        "status": "active",
+        "lane": None,
+        "band_bps": band_bps,
+        "max_quote_age_ms": max_quote_age_ms,
+        "at_us": 0,
+    }
+    return cast(Instrument, {**defaults("Instrument"), **fields})
 
 
 def instruments_of_quotes(paths: Iterable[Path], renamed: dict[str, str], prefix: str) -> list[Instrument]:

@@ -4,6 +4,7 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
+from schemas.codec import defaults
 from schemas.numbers import ONE
 from schemas.records import Said
 
@@ -20,6 +21,7 @@ def setup(partitions: int) -> Iterator[Said]:
         yield (
             "Instrument",
             {
+                **defaults("Instrument"),
                 "symbol": symbol,
                 "name": symbol,
                 "asset_class": "equity",

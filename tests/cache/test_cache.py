@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 
 from app.local.redis import LocalRedis
 from app.settings import Settings
+from schemas.codec import defaults
 from schemas.numbers import ONE
 from tests.cache.test_books import ASK, BID, Desk
 from tests.flow import Log, Said, accepted, event, filled, position, round_trips, trade
@@ -44,6 +45,7 @@ def quote(symbol: str, bid: int) -> Said:
 
 def instrument(symbol: str) -> Said:
     return "Instrument", {
+        **defaults("Instrument"),
         "symbol": symbol,
         "name": "Apple",
         "asset_class": "equity",

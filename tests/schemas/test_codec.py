@@ -16,6 +16,13 @@ from tests.schemas.samples import ALL_IDS, DECIMAL_MAX, messages, sample
 
 CODEC = Codec(ALL_IDS)
 FOREIGN = 1000
+# OrderInstructions as they are when nothing is used.
+DEFAULTS = {
+    field["name"]: field["default"]
+    for field in next(f for f in schema("NewOrder")["fields"] if f["name"] == "instructions")["type"][1][
+        "fields"
+    ]
+}
 
 
 def order_schema(**changed: Any) -> dict[str, Any]:
@@ -164,6 +171,37 @@ def test_a_missing_field_is_not_written_even_with_a_default() -> None:
         CODEC.encode("NewOrder", message)
 
 
+def test_an_optional_record_may_be_left_out_and_costs_one_byte() -> None:
+    """Almost no order carries instructions, and none should pay for those of others."""
+    for record, name in (("NewOrder", "instructions"), ("ReplaceOrder", "changes"), ("BookRow", "market")):
+        message = {**sample(record), name: None}
+        bare = {field: value for field, value in message.items() if field != name}
+        value = CODEC.encode(record, bare)
+        assert value == CODEC.encode(record, message)
+        assert CODEC.decode(value) == CODEC.decode_own([value])[0] == (record, message)
+        assert value[-1:] == b"\0"
+
+
+def test_values_with_and_without_an_optional_record_are_told_apart_in_one_run() -> None:
+    """Read as one array, unread ends alone say which have it: so none may end as an absent one does."""
+    bare, full = {**sample("ClearedOrder"), "instructions": None}, sample("ClearedOrder")
+    empty = {name: 0 if value == "\0" else value for name, value in DEFAULTS.items()}
+    least = {**bare, "instructions": empty}
+    for run in ([bare, bare], [bare, full, bare], [least, bare], [full, least], [least]):
+        values = [CODEC.encode("ClearedOrder", message) for message in run]
+        assert [message for _, message in CODEC.decode_own(values)] == run
+    assert CODEC.encode("ClearedOrder", least)[-1] != 0
+    with pytest.raises(ValueError, match="'unknown' is no symbol of LinkType"):
+        CODEC.encode("ClearedOrder", {**bare, "instructions": {**empty, "link_type": "unknown"}})
+
+
+def test_an_optional_record_must_be_complete() -> None:
+    message = sample("NewOrder")
+    del message["instructions"]["stp"]
+    with pytest.raises(KeyError, match="stp"):
+        CODEC.encode("NewOrder", message)
+
+
 def test_an_unknown_symbol_is_not_written() -> None:
     with pytest.raises(ValueError, match="'short' is no symbol of Side"):
         CODEC.encode("NewOrder", {**sample("NewOrder"), "side": "short"})
@@ -296,7 +334,7 @@ def test_an_unknown_field_is_dropped_whatever_its_type() -> None:
         "cents": ({"type": "bytes", "logicalType": "decimal", "precision": 9, "scale": 2}, b"\x01"),
     }
     theirs = order_schema()
-    plain = {"quantity": b"\x05", "limit_price": None}
+    plain = {"quantity": b"\x05", "limit_price": None, "instructions": None}
     theirs["fields"] = [
         *({"name": name, "type": kind} for name, (kind, _) in extras.items()),
         *theirs["fields"],
@@ -307,7 +345,7 @@ def test_an_unknown_field_is_dropped_whatever_its_type() -> None:
     codec.learn(FOREIGN, json.dumps(theirs))
     assert codec.decode(written(bytes_only, message)) == (
         "NewOrder",
-        {**sample("NewOrder"), "quantity": 5, "limit_price": None},
+        {**sample("NewOrder"), "quantity": 5, "limit_price": None, "instructions": None},
     )
 
 

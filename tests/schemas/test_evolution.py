@@ -110,7 +110,36 @@ def test_old_bytes_get_the_default_of_an_added_field() -> None:
         "entered_us": 0,
         "entered_by": "",
         "door": "unknown",
+        "instructions": None,
     }
+
+
+def test_instructions_of_a_producer_that_knows_but_one_get_the_defaults_of_the_others() -> None:
+    """In camel case, and with an enum that has more than ours."""
+    kind = {"type": "enum", "name": "Only", "symbols": ["never", "reject"]}
+    fields = [{"name": "stopPrice", "type": DECIMAL}, {"name": "postOnly", "type": kind}]
+    theirs = {
+        **schema("NewOrder"),
+        "fields": [
+            *without_defaults("NewOrder")["fields"],
+            {"name": "instructions", "type": {"type": "record", "name": "Carries", "fields": fields}},
+        ],
+    }
+    plain = {"account": "A", "client_order_id": "c", "symbol": "S", "quantity": b"\x01"}
+    got = read(theirs, {**plain, "instructions": {"stopPrice": b"\x05", "postOnly": "never"}})[1]
+    none = {field["name"]: field["default"] for field in record_within("NewOrder", "instructions")}
+    assert got["instructions"] == {
+        **{name: 0 if value == "\0" else value for name, value in none.items()},
+        "stop_price": 5,
+        "post_only": "unknown",
+    }
+
+
+def record_within(record: str, name: str) -> list[dict[str, Any]]:
+    """The fields of the optional record in a field."""
+    node = next(field["type"] for field in schema(record)["fields"] if field["name"] == name)
+    fields: list[dict[str, Any]] = node[1]["fields"]
+    return fields
 
 
 def test_the_default_of_a_decimal_is_a_number() -> None:
@@ -130,10 +159,12 @@ def test_new_bytes_are_read_with_the_old_schema() -> None:
         **sample("NewOrder"),
         "quantity": b"\x07",
         "limit_price": None,
+        "instructions": None,
         "note": "x",
         "venues": ["a", "b"],
     }
-    assert read(new, message) == ("NewOrder", {**sample("NewOrder"), "quantity": 7, "limit_price": None})
+    expected = {**sample("NewOrder"), "quantity": 7, "limit_price": None, "instructions": None}
+    assert read(new, message) == ("NewOrder", expected)
 
 
 def test_the_old_schema_reads_new_bytes_and_the_new_schema_old_ones() -> None:
@@ -182,7 +213,7 @@ def test_an_order_in_camel_case_is_a_new_order() -> None:
             {"name": "quantity", "type": DECIMAL},
             {
                 "name": "timeInForce",
-                "type": {"type": "enum", "name": "Tif", "symbols": ["gtc", "day", "gtd"]},
+                "type": {"type": "enum", "name": "Tif", "symbols": ["gtc", "day", "opg"]},
             },
             {"name": "strategy", "type": "string"},
         ],
@@ -212,8 +243,9 @@ def test_an_order_in_camel_case_is_a_new_order() -> None:
         "entered_us": 0,
         "entered_by": "",
         "door": "unknown",
+        "instructions": None,
     }
-    assert read(theirs, {**message, "side": "short", "timeInForce": "gtd", "price": None})[1] == {
+    assert read(theirs, {**message, "side": "short", "timeInForce": "opg", "price": None})[1] == {
         **got,
         "side": "unknown",
         "time_in_force": "unknown",

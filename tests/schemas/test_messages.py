@@ -15,7 +15,15 @@ CLASSES = {
     for name, value in vars(messages).items()
     if isinstance(value, type) and hasattr(value, "__required_keys__")
 }
-INNER = {"BookLevel", "TickStep"}
+INNER = {
+    "BookLevel",
+    "TickStep",
+    "OrderInstructions",
+    "OrderChanges",
+    "OrderTerms",
+    "OrderState",
+    "MarketState",
+}
 
 
 def type_of(node: Any) -> Any:
@@ -32,6 +40,15 @@ def type_of(node: Any) -> Any:
     if node["type"] == "array":
         return list[type_of(node["items"])]  # type: ignore[misc]
     return CLASSES[node["name"]]
+
+
+def inner_record(node: Any) -> Any:
+    """The record within a field's type, if there is one."""
+    if isinstance(node, list):
+        node = next(branch for branch in node if branch != "null")
+    if isinstance(node, dict) and node["type"] == "array":
+        node = node["items"]
+    return node if isinstance(node, dict) and node["type"] == "record" else None
 
 
 def enums(node: Any) -> list[Any]:
@@ -71,10 +88,12 @@ def test_a_class_has_the_fields_of_its_schema_in_order(record: str) -> None:
 @pytest.mark.parametrize("record", record_names())
 def test_inner_records_are_the_classes_too(record: str) -> None:
     for field in expand(schema(record))["fields"]:
-        node = field["type"]
-        if isinstance(node, dict) and node["type"] == "array":
-            hints = get_type_hints(CLASSES[node["items"]["name"]])
-            assert list(hints) == [inner["name"] for inner in node["items"]["fields"]]
+        node = inner_record(field["type"])
+        if node is not None:
+            hints = get_type_hints(CLASSES[node["name"]])
+            assert list(hints) == [inner["name"] for inner in node["fields"]]
+            assert all(same(type_of(inner["type"]), hints[inner["name"]]) for inner in node["fields"])
+            assert all(inner["doc"].endswith(".") for inner in node["fields"])
 
 
 @pytest.mark.parametrize("record", record_names())

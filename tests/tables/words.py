@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from schemas.codec import defaults
 from schemas.numbers import parse_e8
 from schemas.records import Record
 from tables.reference import Instruments, ReferencePrices
@@ -18,6 +19,7 @@ def e8(value: str | int) -> int:
 def instrument(symbol: str = "AAPL", **changes: Any) -> dict[str, Any]:
     """An Instrument message; ticks as pairs of strings."""
     fields: dict[str, Any] = {
+        **defaults("Instrument"),
         "symbol": symbol,
         "name": "",
         "asset_class": "equity",
