@@ -23,7 +23,8 @@ from schemas.topics import ROWS_OF_TABLE, TOPICS, changelog_name
 
 # Records this close in time are taken in one go, whatever partition they are of.
 _SLACK_MS = 200
-_POLL_MS = 250
+# A poll does not end when all that came were markers of transactions, so it is short as long as things move.
+_POLL_MS_MIN, _POLL_MS = 5, 250
 _FETCH_WAIT_MS = 25
 _STALLED_S = 30.0
 # Header of a record that a lane forwarded from a wrong partition.
@@ -123,13 +124,14 @@ class LogReader:
         behind = {self._partitions[source]: end for source, end in until.items()}
         self._consumer.pause(*(self._sources.keys() - behind.keys()))
         self._consumer.resume(*behind)
-        moved_s = time.monotonic()
+        moved_s, poll_ms = time.monotonic(), _POLL_MS_MIN
         while behind:
             for partition, records in self._turns(behind):
                 moved_s = time.monotonic()
                 yield await self._decoded(self._sources[partition], records)
-            if await self._fetch(behind):
-                moved_s = time.monotonic()
+            poll_ms = min(2 * poll_ms, _POLL_MS)
+            if await self._fetch(behind, poll_ms):
+                moved_s, poll_ms = time.monotonic(), _POLL_MS_MIN
             elif time.monotonic() - moved_s > _STALLED_S:
                 names = ", ".join(f"{p.topic}-{p.partition}" for p in sorted(behind))
                 raise CannotVerify(f"nothing more comes from {names}, before its end; look at the broker")
@@ -149,15 +151,16 @@ class LogReader:
             if taken:
                 yield partition, taken
 
-    async def _fetch(self, behind: dict[TopicPartition, int]) -> bool:
+    async def _fetch(self, behind: dict[TopicPartition, int], poll_ms: int) -> bool:
         """Gets records of the partitions that hold up the others; drops those that are at their end."""
+        before = len(behind)
         for partition in list(behind):
             if not self._ahead[partition] and await self._consumer.position(partition) >= behind[partition]:
                 del behind[partition]
-        if not behind:
+        if len(behind) < before:
             return True
         holding_up = [partition for partition in behind if not self._ahead[partition]]
-        fetched = await self._consumer.getmany(*holding_up, timeout_ms=_POLL_MS)
+        fetched = await self._consumer.getmany(*holding_up, timeout_ms=poll_ms)
         for partition, records in fetched.items():
             self._ahead[partition].extend(records)
         return bool(fetched)

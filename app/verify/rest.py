@@ -22,6 +22,7 @@ _TIMEOUT_S = 30.0
 _PAGE = 1000
 # Orders that are asked for one by one, beside the list of all.
 _ONE_BY_ONE = 100
+_AT_ONCE = 20
 _AGAIN = frozenset({429, 502, 503, 504})
 _AGAIN_S = 0.5
 _PATIENCE = 40
@@ -95,10 +96,14 @@ class Gateway:
             ours = ended[-_ONE_BY_ONE:] + living[-_ONE_BY_ONE:]
         else:
             ours = [name for name in ours if ("order", name) in wanted]
-        for order_id in ours:
-            found = await self._get(f"/orders/{order_id}", missing=True)
-            told = None if found is None else order_of_json(found)
-            answers.states.append(Answer(("order", order_id), told, "GET /orders/{order_id}"))
+        for begin in range(0, len(ours), _AT_ONCE):
+            some = ours[begin : begin + _AT_ONCE]
+            answers.states += await asyncio.gather(*(self._order(order_id) for order_id in some))
+
+    async def _order(self, order_id: str) -> Answer:
+        found = await self._get(f"/orders/{order_id}", missing=True)
+        told = None if found is None else order_of_json(found)
+        return Answer(("order", order_id), told, "GET /orders/{order_id}")
 
     async def _positions(self, answers: Answers, latest: Latest, wanted: set[Key] | None) -> None:
         names = [

@@ -1,4 +1,4 @@
-"""A whole live system: Redis, REST and the stream agree with its topics, and --follow sees what goes wrong."""
+"""A live system: Redis, REST and the stream agree with its topics, and --follow sees what goes wrong."""
 
 import json
 import os
@@ -35,7 +35,7 @@ def market(settings: Settings, count: int, number: int) -> None:
     run(ordered(settings, count, number))
 
 
-def test_doors_agree_until_they_are_falsified_and_following_tells_it_as_it_happens(
+def test_doors_agree_until_they_are_falsified_and_following_tells_what_happens(
     settings: Settings,
 ) -> None:
     with system(settings) as found:
@@ -67,7 +67,7 @@ Lines = list[dict[str, Any]]
 
 @contextmanager
 def followed(found: System) -> Iterator[Any]:
-    """`oms verify --follow --json` beside the block; it must end by SIGINT with exit status 1 and the result."""
+    """`oms verify --follow --json` beside the block; SIGINT must end it with exit status 1 and the result."""
     with subprocess.Popen(
         [sys.executable, "-m", "app.cli", "verify", "--follow", "--json", "--grace", "5"],
         env={**os.environ, **found.env},
