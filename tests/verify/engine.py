@@ -108,8 +108,10 @@ class Engine:
     ) -> int:
         records = self.log[short, lane]
         offset = records[-1].offset + step if records else 0
-        if value is None and kind:
-            value = CODEC.encode(kind, message)
+        if kind:
+            # As readers have it: with the defaults of what was not said.
+            value = value or CODEC.encode(kind, message)
+            message = CODEC.decode(value)[1]
         self.now_us += 1000
         seen = Seen(short, lane, offset, self.now_us, kind, message, error, key, value, forwarded)
         records.append(seen)

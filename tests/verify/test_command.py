@@ -5,7 +5,12 @@ import pty
 import subprocess
 import sys
 
+import typer
+from typer.testing import CliRunner
+
+from app.cli import cli
 from app.settings import ROOT
+from app.verify.findings import RULES
 
 
 def test_a_terminal_gets_a_bar_and_what_cannot_be_verified_ends_with_two():
@@ -20,3 +25,22 @@ def test_a_terminal_gets_a_bar_and_what_cannot_be_verified_ends_with_two():
     assert done.returncode == 2, told
     assert "Check OMS_KAFKA" in told
     assert "0 of 1 records" in told
+
+
+def test_the_document_tells_of_every_invariant_and_option():
+    text = (ROOT / "docs" / "verify.md").read_text(encoding="utf-8")
+    for invariant in RULES:
+        assert f"| {invariant} | " in text, invariant
+    for parameter in typer.main.get_command(cli).commands["verify"].params:
+        if parameter.name not in ("grace", "help"):
+            assert parameter.opts[0] in text, parameter.opts[0]
+
+
+def test_an_address_or_key_that_is_none_is_refused_with_the_next_step():
+    for arguments, told in (
+        (["--gateway", "127.0.0.1:8000", "--api-key", "k"], "--gateway must be a URL such as"),
+        (["--gateway", "http://127.0.0.1:1"], "--gateway needs --api-key"),
+    ):
+        result = CliRunner().invoke(cli, ["verify", *arguments], env={"OMS_API_KEY": "", "OMS_ADMIN_KEY": ""})
+        assert result.exit_code == 2
+        assert told in result.stderr
