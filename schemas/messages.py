@@ -157,6 +157,7 @@ class MarketState(TypedDict):
     indicative_quantity: int
     indicative_imbalance: int
     session: Session
+    interrupted: Session
 
 
 class NewOrder(TypedDict):

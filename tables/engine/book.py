@@ -13,7 +13,7 @@ from bisect import bisect_left, insort
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from tables.engine.orders import BOOK, NOWHERE, Order
+from tables.engine.orders import BOOK, NO_LIMIT, NOWHERE, Order
 
 
 class LevelView(NamedTuple):
@@ -207,11 +207,20 @@ class BookSide:
         return self.keys[-1] * self.sign if self.keys else 0
 
     def orders(self) -> list[Order]:
-        """Every order of the side by priority, those without a price first."""
-        found = list(self.unpriced.values())
+        """Every order of the side by priority; those without a price before all that are not better."""
+        unpriced = sorted(self.unpriced.values(), key=self._protection)
+        found: list[Order] = []
+        at = 0
         for level in self:
+            while at < len(unpriced) and self._protection(unpriced[at]) <= -level.key:
+                found.append(unpriced[at])
+                at += 1
             found += level.by_priority()
-        return found
+        return found + unpriced[at:]
+
+    def _protection(self, order: Order) -> int:
+        """The worst price of an order without one, so that the most willing is the smallest."""
+        return -order.limit_price_e8 * self.sign if order.limit_price_e8 else -NO_LIMIT
 
     def depth(self, most: int | None = None) -> list[LevelView]:
         """The best displayed levels (all of them unless told how many), best first."""

@@ -96,10 +96,10 @@ def _will_be_held(market: "Market", order: Order, extra: Instructions) -> bool:
     return found is not None and found.stage == "open"
 
 
-def invalid(order: Order, price_given: bool, rules: InstrumentRules, at_us: int) -> str:
+def invalid(order: Order, price_given: bool, stop_given: bool, rules: InstrumentRules, at_us: int) -> str:
     """The reason why an order's own values make no sense for its instrument; empty: they do.
 
-    `price_given`: whether it came with a limit price, be it 0.
+    `price_given`, `stop_given`: whether it came with a limit or stop price, be it 0.
     """
     quantity_e8 = order.quantity_e8
     if quantity_e8 <= 0 or (quantity_e8 % rules.lot_size and not rules.odd_lots):
@@ -111,7 +111,14 @@ def invalid(order: Order, price_given: bool, rules: InstrumentRules, at_us: int)
         return "MATCHING_INVALID_PRICE"
     extra = order.extra
     if extra is None:
-        return ""
+        return "MATCHING_INVALID_PRICE" if stop_given else ""
+    if stop_given and extra.stop_price_e8 <= 0:
+        return "MATCHING_INVALID_PRICE"
+    triggers = order.order_type in TRIGGERED
+    if triggers and not stop_given and order.order_type != "trailing_stop":
+        return "MATCHING_INVALID_PRICE"
+    if stop_given and not triggers:
+        return "MATCHING_INVALID_INSTRUCTION"
     return _invalid_instructions(order, extra, rules, at_us)
 
 
@@ -125,11 +132,8 @@ def valid_price(price_e8: int, rules: InstrumentRules) -> bool:
 def _invalid_instructions(order: Order, extra: Instructions, rules: InstrumentRules, at_us: int) -> str:
     order_type, force = order.order_type, order.time_in_force
     triggers = order_type in TRIGGERED
-    if triggers and (extra.stop_price_e8 < 0 or (order_type != "trailing_stop" and not extra.stop_price_e8)):
-        return "MATCHING_INVALID_PRICE"
     wrong = (
-        (extra.stop_price_e8 != 0 and not triggers)
-        or _invalid_trail(order_type, extra)
+        _invalid_trail(order_type, extra)
         or _invalid_peg(order_type, force, extra)
         or _invalid_expiry(force, extra, at_us)
         or _invalid_display(order, extra, rules)

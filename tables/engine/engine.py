@@ -10,7 +10,7 @@ from typing import Any
 from tables.engine import checks, rows
 from tables.engine.checks import Asked
 from tables.engine.checking import check_market
-from tables.engine.market import Market
+from tables.engine.market import SESSIONS, Market
 from tables.engine.orders import KINDS, PLACES, PLAIN_FORCES, Happening, Instructions, Order
 from tables.instrument_rules import InstrumentRules
 
@@ -62,8 +62,9 @@ class Engine:
         order = order_of(command)
         if market is None:
             order.leaves_e8 = 0
-            return [_order_words("rejected", order, "rejected", "MATCHING_UNKNOWN_SYMBOL")]
-        reason = checks.invalid(order, command.get("limit_price") is not None, market.rules, at_us)
+            return [_order_words("rejected", order, "rejected", "RISK_UNKNOWN_SYMBOL")]
+        given = command.get("limit_price") is not None, command.get("stop_price") is not None
+        reason = checks.invalid(order, given[0], given[1], market.rules, at_us)
         return told(symbol, market.new(order, at_us, reason), command)
 
     def _find(self, command: Mapping[str, Any]) -> Order | None:
@@ -121,7 +122,7 @@ class Engine:
         if market is None:
             return [], []
         bids, asks = market.bids.depth(), market.asks.depth()
-        return [tuple(level) for level in bids], [tuple(level) for level in asks]
+        return [(*level,) for level in bids], [(*level,) for level in asks]
 
     def check(self) -> None:
         """Asserts what must be true between two commands."""
@@ -149,13 +150,13 @@ class Engine:
 
 def _control(market: Market, command: Mapping[str, Any], at_us: int) -> list[Happening]:
     action = command["action"]
-    if action == "session":
-        return market.set_session(command["session"], at_us)
+    if action in SESSIONS:
+        return market.set_session(action, at_us)
     if action == "uncross":
         return market.uncross(at_us)
     if action == "band":
         return market.set_band(command.get("low") or 0, command.get("high") or 0, at_us)
-    assert action == "expire_day", f"action must be session, uncross, band or expire_day, not {action}"
+    assert action == "expire_day", f"action must be a session, uncross, band or expire_day, not {action}"
     return market.expire_day(at_us)
 
 
@@ -358,7 +359,7 @@ def _resting_words(order: Order) -> Words:
     words["time_in_force"] = order.time_in_force
     words["place"] = PLACES[0 if extra is None else extra.place]
     words["price"] = order.price_e8 or None if words["place"] == "book" else None
-    words["shown_quantity"] = order.shown_e8() if words["place"] == "book" and order.level is not None else 0
+    words["shown_quantity"] = order.shown_e8() if words["place"] == "book" else 0
     words["stop_price"] = extra.stop_e8 or None if extra is not None else None
     return words
 

@@ -41,6 +41,8 @@ def new(market: "Market", order: Order, at_us: int, reason: str) -> list[Happeni
     market.said.append(order_happening("accepted", order))
     if order.time_in_force == "gtd":
         market.set_expiry(order)
+    elif order.time_in_force == "ioc" and order.extra is not None and order.extra.all_or_none:
+        order.time_in_force = "fok"
     if order.kind == PEGGED:
         market.pegs[order.entry] = order
     if not lists.join(market, order):
@@ -105,12 +107,14 @@ def _ready(market: "Market", order: Order) -> bool:
 
 def set_limit(market: "Market", order: Order, price_e8: int) -> None:
     """Gives a market-to-limit order its limit, not worse than its protection and the band; a limit order now."""
-    if order.sign > 0:
-        limit_e8 = market.rules.down(min(price_e8, market.worst_e8(order)))
-    else:
-        limit_e8 = market.rules.up(max(price_e8, market.worst_e8(order)))
+    order.limit_price_e8 = order.price_e8 = _limit_e8(market, order, price_e8)
     order.kind = LIMIT
-    order.limit_price_e8 = order.price_e8 = limit_e8
+
+
+def _limit_e8(market: "Market", order: Order, price_e8: int) -> int:
+    if order.sign > 0:
+        return market.rules.down(min(price_e8, market.worst_e8(order)))
+    return market.rules.up(max(price_e8, market.worst_e8(order)))
 
 
 def would_trade(market: "Market", order: Order, limit_e8: int) -> bool:
@@ -177,7 +181,7 @@ def take(market: "Market", order: Order) -> None:
 
 def available_e8(market: "Market", order: Order, wanted_e8: int) -> int:
     """How much of a wanted quantity an order would get from the book at once."""
-    return min(taking.available_e8(market, order, wanted_e8), wanted_e8)
+    return min(taking.available_e8(market, order, wanted_e8, market.worst_e8(order)), wanted_e8)
 
 
 def shortage(available_e8: int, asked_e8: int) -> str:
@@ -200,4 +204,10 @@ def release_contingent(market: "Market") -> bool:
 
 
 def _can_have(market: "Market", order: Order, need_e8: int) -> bool:
-    return available_e8(market, order, need_e8) >= need_e8
+    worst_e8 = market.worst_e8(order)
+    if order.kind == TO_LIMIT:
+        best_e8 = market.against(order).best_e8()
+        if not best_e8:
+            return False
+        worst_e8 = _limit_e8(market, order, best_e8)
+    return taking.available_e8(market, order, need_e8, worst_e8) >= need_e8

@@ -127,7 +127,7 @@ class Market:
         self.at_us: int = 0
         self.actions: list[Action] = []
         self.prices: list[tuple[int, int]] = []
-        self.fresh: bool = False
+        self.fresh: list[Order] = []
         self.collared: bool = False
         self.changed: list[Order] = []
         self.unusual: bool = False
@@ -202,6 +202,8 @@ class Market:
         price_e8 = order.limit_price_e8 if asked.limit_price_e8 is None else asked.limit_price_e8
         quantity_e8 = max(quantity_e8, order.cum_quantity_e8)
         leaves_e8 = quantity_e8 - order.cum_quantity_e8
+        if not leaves_e8:
+            price_e8 = order.limit_price_e8
         side = self.bids if order.sign > 0 else self.asks
         kept = price_e8 == order.limit_price_e8 and 0 < leaves_e8 <= order.leaves_e8
         if kept:
@@ -324,10 +326,10 @@ class Market:
         if self.session == "continuous":
             self._follow()
             sessions.look_at_limit_state(self)
-        elif self.session in CALLS:
+        if self.session in CALLS:
             auction.indicate(self)
         self.prices.clear()
-        self.fresh = False
+        self.fresh.clear()
         self.settle()
         return self.said
 

@@ -80,8 +80,8 @@ def _changes_nothing(order: Order, asked: Asked) -> bool:
     return not (
         (asked.client_order_id and asked.client_order_id != order.client_order_id)
         or _differs(asked.quantity_e8, order.quantity_e8)
-        or _differs(asked.limit_price_e8, order.limit_price_e8)
-        or _differs(asked.stop_price_e8, stop_e8)
+        or _moves(asked.limit_price_e8, order.limit_price_e8)
+        or _moves(asked.stop_price_e8, stop_e8)
         or _differs(asked.display_e8, display_e8)
         or _differs(asked.expire_at_us, expire_at_us)
         or (asked.time_in_force is not None and asked.time_in_force != order.time_in_force)
@@ -92,37 +92,50 @@ def _differs(asked: int | None, present: int) -> bool:
     return asked is not None and asked != present
 
 
+def _moves(asked: int | None, present: int) -> bool:
+    """Whether a price differs; 0 is none for the order, and a wrong price for who asks."""
+    return asked is not None and (asked != present or not asked)
+
+
 def _replaceable(market: "Market", order: Order, asked: Asked) -> bool:
-    """Whether the order has what is to be changed."""
+    """Whether the order has what is to be changed; what is as asked for already does not count."""
     extra = order.extra
+    display_e8 = 0 if extra is None else extra.display_e8
+    stop_e8 = 0 if extra is None else extra.stop_e8
     if not order.price_e8 and extra is not None and extra.place == BOOK:
         return False
     if order.order_type == "market" and market.session in checks.CANNOT_BE_REPLACED:
         return False
-    if asked.limit_price_e8 is not None and (
+    if _moves(asked.limit_price_e8, order.limit_price_e8) and (
         order.order_type in checks.MARKET_LIKE or order.kind in (MARKET, TO_LIMIT)
     ):
         return False
-    if asked.stop_price_e8 is not None and order.kind != TRIGGER:
+    if _moves(asked.stop_price_e8, stop_e8) and order.kind != TRIGGER:
         return False
-    if asked.display_e8 is not None and (
+    if _differs(asked.display_e8, display_e8) and (
         order.order_type not in ("limit", "stop_limit") or (extra is not None and extra.hidden)
     ):
         return False
     force = asked.time_in_force
-    return force is None or (force in LASTING and order.time_in_force in LASTING)
+    if force is None or force == order.time_in_force:
+        return True
+    return force in LASTING and order.time_in_force in LASTING
 
 
 def _invalid(order: Order, asked: Asked, market: "Market", at_us: int) -> bool:
     extra = order.extra
     quantity_e8 = order.quantity_e8 if asked.quantity_e8 is None else asked.quantity_e8
-    if asked.display_e8:
-        if extra is not None and (extra.all_or_none or extra.min_quantity_e8):
+    display_e8 = asked.display_e8
+    if extra is not None:
+        display_e8 = extra.display_e8 if display_e8 is None else display_e8
+        if extra.min_quantity_e8 > quantity_e8:
             return True
-        if order.time_in_force in ("ioc", "fok"):
+        if display_e8 and (extra.all_or_none or extra.min_quantity_e8):
             return True
-        if checks.invalid_part(asked.display_e8, quantity_e8, market.rules):
-            return True
+    if display_e8 and (
+        order.time_in_force in ("ioc", "fok") or checks.invalid_part(display_e8, quantity_e8, market.rules)
+    ):
+        return True
     force = asked.time_in_force or order.time_in_force
     expire_at_us = asked.expire_at_us
     if expire_at_us is None:
@@ -154,7 +167,7 @@ def _apply(market: "Market", order: Order, asked: Asked) -> None:
             market.live[asked.alias] = order
     if not leaves_e8:
         market.take_out(order)
-        _tell(market, order, quantity_e8, limit_e8, 0)
+        _tell(market, order, quantity_e8, order.limit_price_e8, 0)
         market.drop(order)
         lists.changed(market, order)
         return
@@ -169,7 +182,11 @@ def _apply(market: "Market", order: Order, asked: Asked) -> None:
         market.side_of(order).show(order, shown_e8, leaves_e8)
     _tell(market, order, quantity_e8, limit_e8, leaves_e8)
     if place == BOOK and not kept:
-        entering.enter(market, order)
+        # A peg comes back where it stood, and moves when all pegs do.
+        if order.kind == PEGGED:
+            market.rest(order)
+        else:
+            entering.enter(market, order)
     elif place == TRIGGERS:
         market.put(order, TRIGGERS)
 

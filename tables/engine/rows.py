@@ -256,7 +256,7 @@ def restore_orders(markets: Mapping[str, Market], orders: list[Order]) -> None:
         market.bids.changes()
         market.asks.changes()
         market.changed.clear()
-        market.fresh = False
+        market.fresh.clear()
         market.settle()
 
 

@@ -207,10 +207,10 @@ def _shares(market: "Market", makers: list[Order], wanted_e8: int) -> list[int]:
 # Requirements.
 
 
-def available_e8(market: "Market", taker: Order, wanted_e8: int) -> int:
-    """How much the book has for a taker, walked by priority; may stop counting once it is enough."""
+def available_e8(market: "Market", taker: Order, wanted_e8: int, worst_e8: int) -> int:
+    """How much the book has for a taker up to a price, by priority; may stop counting once it is enough."""
     side = market.against(taker)
-    limit_key = market.worst_e8(taker) * side.sign
+    limit_key = worst_e8 * side.sign
     own = prevention(market, taker)
     rules = market.rules
     collars = bool(rules.static_collar_bps or rules.dynamic_collar_bps)

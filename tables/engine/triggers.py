@@ -25,7 +25,7 @@ def watch(market: "Market", order: Order) -> None:
         if not extra.stop_e8 and market.last_e8:
             trail(market, order, market.last_e8)
     _bound(market, order)
-    market.fresh = True
+    market.fresh.append(order)
 
 
 def restore(market: "Market", order: Order) -> None:
@@ -74,16 +74,19 @@ def look(market: "Market") -> bool:
     prices = market.prices
     if not market.triggers:
         prices.clear()
-        market.fresh = False
+        market.fresh.clear()
         return False
-    if market.fresh and market.last_e8:
-        prices.append((market.last_e8, market.last_e8))
-    market.prices, fresh, market.fresh = [], market.fresh, False
+    market.prices = []
     triggered: list[Order] = []
     for buys_e8, sells_e8 in prices:
-        if fresh or reaches(market, buys_e8, sells_e8):
+        if reaches(market, buys_e8, sells_e8):
             triggered += _triggered(market, buys_e8, sells_e8)
         _trail_all(market, buys_e8, sells_e8)
+    for order in market.fresh:
+        if order.entry in market.triggers and reached(order, market.last_e8, market.last_e8):
+            market.take_out(order)
+            triggered.append(order)
+    market.fresh.clear()
     if triggered:
         _release(market, triggered)
     return bool(triggered)
@@ -96,15 +99,21 @@ def reaches(market: "Market", buys_e8: int, sells_e8: int) -> bool:
     return high_e8 >= market.rise_at_e8 or low_e8 <= market.fall_at_e8
 
 
+def reached(order: Order, buys_e8: int, sells_e8: int) -> bool:
+    """Whether an order triggers at a price, 0 for none."""
+    price_e8 = buys_e8 if order.sign > 0 else sells_e8
+    stop_e8 = 0 if order.extra is None else order.extra.stop_e8
+    if not price_e8 or not stop_e8:
+        return False
+    return price_e8 >= stop_e8 if rises(order) else price_e8 <= stop_e8
+
+
 def _triggered(market: "Market", buys_e8: int, sells_e8: int) -> list[Order]:
     """Takes the orders that a price triggers out."""
     found: list[Order] = []
     market.rise_at_e8, market.fall_at_e8 = NO_LIMIT, 0
     for order in market.triggers.values():
-        price_e8 = buys_e8 if order.sign > 0 else sells_e8
-        stop_e8 = 0 if order.extra is None else order.extra.stop_e8
-        reached = price_e8 >= stop_e8 if rises(order) else price_e8 <= stop_e8
-        if price_e8 and stop_e8 and reached:
+        if reached(order, buys_e8, sells_e8):
             found.append(order)
         else:
             _bound(market, order)

@@ -227,7 +227,7 @@ class Commands:
             back = self.session[symbol] != "continuous" and random.random() < 0.6
             session = "continuous" if back else random.choice((*CALLS, *CALLS, "halt", "closed"))
             self.session[symbol] = session
-            return command | {"action": "session", "session": session}
+            return command | {"action": session}
         if chance < 0.74:
             return command | {"action": "uncross"}
         if chance < 0.94:
