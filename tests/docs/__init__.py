@@ -10,10 +10,13 @@ from pathlib import Path
 
 from app.settings import ROOT
 from tests.docs import diagrams, tables
+from tests.match import documents as matching
 
 PARTS: dict[str, Callable[[], str]] = {
     "commands": tables.commands,
     "dead-letters": tables.dead_letters,
+    "fix-scenarios": matching.scenarios,
+    "match-example": matching.example,
     "metrics": tables.metrics,
     "pipeline": diagrams.pipeline,
     "life": diagrams.life,
@@ -25,6 +28,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "bodies": tables.bodies,
     "rows": tables.rows,
     "settings": tables.settings,
+    "statuses": matching.statuses,
     "stream-requests": tables.stream_requests,
     "topics": tables.topics,
     "tree": diagrams.tree,

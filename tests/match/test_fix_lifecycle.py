@@ -1,0 +1,45 @@
+"""FIX's life-cycle scenarios through the engines; docs/fix-lifecycle.md says what they are."""
+
+import pytest
+
+from app.naive import Engine as NaiveEngine
+from tests.match.fix_lifecycle import Handler, run
+from tests.match.fix_scenarios import SCENARIOS, Scenario
+
+RUN = [scenario for scenario in SCENARIOS if not scenario.missing]
+
+
+@pytest.mark.parametrize("scenario", RUN, ids=lambda scenario: scenario.id)
+def test_the_engine_lives_as_the_scenario_says(scenario: Scenario) -> None:
+    outcome = run(scenario, NaiveEngine())
+    assert not outcome.wrong
+    assert outcome.rows > outcome.skipped
+
+
+def test_every_scenario_runs_or_says_why_not() -> None:
+    assert len(SCENARIOS) == len({scenario.id for scenario in SCENARIOS}) == 36
+    assert len(RUN) == 25
+    assert all(bool(scenario.steps) != bool(scenario.missing) for scenario in SCENARIOS)
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("partially_filled 10000 2000 8000 2000", "partially_filled 10000 2000 8001 2000"),
+        ("out X trade filled", "out X trade partially_filled"),
+        ("        out X new new 10000 0 10000 0\n", ""),
+    ],
+)
+def test_a_scenario_that_says_otherwise_fails(right: str, wrong: str) -> None:
+    scenario = SCENARIOS[0]
+    assert right in scenario.steps
+    changed = scenario._replace(steps=scenario.steps.replace(right, wrong))
+    assert run(changed, NaiveEngine()).wrong
+
+
+def test_a_step_that_the_life_cycle_has_not_is_noticed() -> None:
+    handler = Handler(NaiveEngine())
+    handler.receive("new", "X", "5")
+    handler.answer("X new new 5 0 5 0")
+    with pytest.raises(AssertionError, match="no step"):
+        handler._move("closed", {"client_order_id": "X", "status": "filled", "cum_quantity": 0})
