@@ -68,6 +68,23 @@ class Settings(BaseSettings):
     gateway_requests_per_s: int = Field(
         2000, ge=0, description="Requests a second that one API key may make to a gateway; 0: no limit."
     )
+    gateway_latency_target_ms: float = Field(
+        250.0,
+        gt=0,
+        description="Latency from a request to its answer that a gateway keeps to under overload, ms: so "
+        "many requests may be unanswered as are answered in that time. At least thrice the quiet latency.",
+    )
+    gateway_in_flight_min: int = Field(
+        1000,
+        ge=1,
+        description="Requests of a gateway that may be unanswered in any case, so that a quiet system can "
+        "become a busy one.",
+    )
+    gateway_age_max_s: float = Field(
+        3.0,
+        gt=0,
+        description="While a request of a gateway is unanswered for longer, it takes no new ones, seconds.",
+    )
     gateway_stream_backlog: int = Field(
         5000,
         ge=10,

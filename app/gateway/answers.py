@@ -14,6 +14,7 @@ from typing import Any
 
 from aiokafka import ConsumerRecord
 
+from app.gateway.flow import Flow
 from schemas.topics import TOPIC_OF_RECORD
 from tables.orders import TERMINAL
 
@@ -86,9 +87,13 @@ class Wait:
 
 
 class Answers:
-    """All waits of this process; `hear` is told every event that `wants` asked for."""
+    """All waits of this process; `hear` is told every event that `wants` asked for.
 
-    def __init__(self) -> None:
+    `flow` is told which requests are sent and which are answered.
+    """
+
+    def __init__(self, flow: Flow) -> None:
+        self.flow = flow
         self._unplaced: defaultdict[str, set[Wait]] = defaultdict(set)
         self._placed: dict[tuple[str, str, int], Wait] = {}
         self._following: defaultdict[str, set[Wait]] = defaultdict(set)
@@ -111,6 +116,8 @@ class Answers:
         wait = Wait(topic, key, ANSWERS.get(request, _CONTROL_ANSWERS), terminal)
         self._unplaced[key].add(wait)
         self._keys[key.encode()] += 1
+        if request in ANSWERS:
+            self.flow.sent(wait)
         return wait
 
     async def reached(self, wait: Wait, offset: int, timeout_s: float) -> None:
@@ -121,12 +128,26 @@ class Answers:
     def notice(self, wait: Wait, offset: int, then: Callable[[Wait], None]) -> None:
         """Calls `then` once the answer to the request at `offset` comes, if it does so soon."""
         self._sent(wait, offset)
+        self._notice(wait, then)
+
+    def leave(self, wait: Wait) -> None:
+        """Ends a wait for who sat through it; an answer that is still to come is taken notice of."""
+        if wait.answer is None and wait.offset is not None:
+            self._notice(wait, lambda _: None)
+        else:
+            self.forget(wait)
+
+    def _notice(self, wait: Wait, then: Callable[[Wait], None]) -> None:
         wait.then = then
-        now = time.monotonic()
-        self._noticed.append((now + _NOTICED_S, wait))
-        while self._noticed[0][0] < now:
-            self.forget(self._noticed.popleft()[1])
+        self._noticed.append((time.monotonic() + _NOTICED_S, wait))
+        self.expire()
         self._over(wait)
+
+    def expire(self) -> None:
+        """Forgets what was not answered soon."""
+        now = time.monotonic()
+        while self._noticed and self._noticed[0][0] < now:
+            self.forget(self._noticed.popleft()[1])
 
     def _sent(self, wait: Wait, offset: int) -> None:
         self._discard(self._unplaced, wait.key, wait)
@@ -166,7 +187,9 @@ class Answers:
         assert wait.offset is not None
         if wait.answer is None:
             self._placed[wait.topic, wait.key, wait.offset] = wait
-        elif wait.order_id is not None:
+            return
+        self.flow.answered(wait)
+        if wait.order_id is not None:
             self._following[wait.order_id].add(wait)
 
     def forget(self, wait: Wait) -> None:
@@ -174,6 +197,7 @@ class Answers:
         if wait.forgotten:
             return
         wait.forgotten = True
+        self.flow.given_up(wait)
         self._discard(self._unplaced, wait.key, wait)
         if wait.offset is not None:
             self._placed.pop((wait.topic, wait.key, wait.offset), None)

@@ -27,5 +27,17 @@ STREAM_REQUEST_SECONDS = Histogram(
     ["request", "status"],
     buckets=_BUCKETS_S,
 )
+ANSWER_SECONDS = Histogram(
+    "oms_gateway_answer_seconds",
+    "Time from sending a request of an order to the pipeline's answer, seconds.",
+    buckets=_BUCKETS_S,
+)
+IN_FLIGHT = Gauge("oms_gateway_in_flight", "Requests of orders that the pipeline has not answered yet.")
+IN_FLIGHT_LIMIT = Gauge("oms_gateway_in_flight_limit", "With so many of them, another one is refused.")
+REFUSED = Counter(
+    "oms_gateway_overload_refused_total",
+    "Requests refused because too many were unanswered (in_flight), or one for too long (age).",
+    ["why"],
+)
 STREAM_CLIENTS = Gauge("oms_gateway_stream_clients", "WebSocket clients connected.")
 STREAM_DROPPED = Counter("oms_gateway_stream_dropped_total", "WebSocket clients disconnected for being slow.")

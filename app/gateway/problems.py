@@ -70,6 +70,11 @@ KINDS: dict[str, Kind] = {
         "A part that is needed does not answer",
         "Nothing was done. Send again in a moment; GET /readyz says which part is away.",
     ),
+    "OVERLOADED": Kind(
+        503,
+        "More is under way than the system answers in time",
+        "Nothing was done. Send the same again after `Retry-After` seconds.",
+    ),
     "OUTCOME_UNKNOWN": Kind(
         504,
         "Kafka did not confirm in time: it may or may not have been taken",

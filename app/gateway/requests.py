@@ -12,7 +12,7 @@ from uuid import uuid4
 from aiokafka.structs import RecordMetadata
 
 from app.gateway import metrics
-from app.gateway.answers import Message, Wait
+from app.gateway.answers import ANSWERS, Message, Wait
 from app.gateway.auth import Caller
 from app.gateway.parts import Parts
 from app.gateway.problems import Problem
@@ -70,17 +70,33 @@ async def ask(
     **lookup: Any,
 ) -> Wait | None:
     """Sends a request, calls `confirmed` once Kafka has it, and waits if it is to. Raises Problem."""
+    wait, place = await _begin(parts, kind, message, waiting, **lookup)
+    confirmed()
     if waiting is None:
-        await send(parts, kind, message, **lookup)
-        confirmed()
+        parts.answers.notice(wait, place.offset, lambda _: None)
         return None
-    with parts.answers.wait(kind, message, waiting.until == "terminal") as wait:
-        place = await send(parts, kind, message, **lookup)
-        confirmed()
+    try:
         began = time.monotonic()
         await parts.answers.reached(wait, place.offset, waiting.timeout_s)
         metrics.WAIT_SECONDS.labels(waiting.until, wait.over).observe(time.monotonic() - began)
         return wait
+    finally:
+        parts.answers.leave(wait)
+
+
+async def _begin(
+    parts: Parts, kind: str, message: Mapping[str, Any], waiting: Waiting | None, **lookup: Any
+) -> tuple[Wait, RecordMetadata]:
+    """Sends a request if there is room for it; its wait and its place in the log. Raises Problem."""
+    parts.answers.expire()
+    if kind in ANSWERS:
+        parts.answers.flow.admit(kind)
+    wait = parts.answers.begin(kind, message, waiting is not None and waiting.until == "terminal")
+    try:
+        return wait, await send(parts, kind, message, **lookup)
+    except BaseException:
+        parts.answers.forget(wait)
+        raise
 
 
 async def send(parts: Parts, kind: str, message: Mapping[str, Any], **lookup: Any) -> RecordMetadata:
@@ -120,12 +136,7 @@ async def _enter_unwaited(
     parts: Parts, message: NewOrder, order: dict[str, Any], lookup: Mapping[str, Any]
 ) -> None:
     """Sends an order; its answer is noticed, for who asks later: some refusals reach no sink by order_id."""
-    wait = parts.answers.begin("NewOrder", message)
-    try:
-        place = await send(parts, "NewOrder", message, **lookup)
-    except BaseException:
-        parts.answers.forget(wait)
-        raise
+    wait, place = await _begin(parts, "NewOrder", message, None, **lookup)
     parts.recent.put(order)
     parts.answers.notice(wait, place.offset, lambda heard: _remember(parts, heard, order))
 

@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.gateway import admin, docs, metrics, orders, problems, reads, stream
 from app.gateway.answers import Answers
 from app.gateway.auth import Keys, Limits
+from app.gateway.flow import Flow
 from app.gateway.hub import Hub
 from app.gateway.instruments import Instruments
 from app.gateway.latest import Latest
@@ -42,7 +43,12 @@ _PORTS = 100
 
 def build(settings: Settings) -> Parts:
     """The parts of a gateway, not started yet."""
-    answers, instruments = Answers(), Instruments()
+    flow = Flow(
+        settings.gateway_latency_target_ms / 1000,
+        settings.gateway_in_flight_min,
+        settings.gateway_age_max_s,
+    )
+    answers, instruments = Answers(flow), Instruments()
     store = Store(settings.endpoint("postgres"))
     admin_key = settings.admin_key or settings.local.get("admin_key", "")
     return Parts(

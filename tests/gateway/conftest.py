@@ -62,6 +62,9 @@ def env_of(settings: Settings, port: int, **more: str) -> dict[str, str]:
         "APP_ID": settings.app_id,
         "ADMIN_KEY": settings.admin_key,
         "GATEWAY_PORT": str(port),
+        # Some of these requests are never answered, by script.
+        "GATEWAY_AGE_MAX_S": "60",
+        "GATEWAY_IN_FLIGHT_MIN": "10000",
         **more,
     }
     return {f"OMS_{name}": value for name, value in given.items()}
