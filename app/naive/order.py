@@ -158,7 +158,7 @@ def order_event(event: str, order: Order, reason: str = "NONE") -> Happening:
         "client_order_id": order.client_order_id,
         "side": order.side,
         "status": order.status,
-        "limit_price": order.limit_price,
+        "limit_price": order.limit_price or None,
         "quantity": order.quantity,
         "cum_quantity": order.cum,
         "leaves_quantity": order.leaves,
