@@ -68,10 +68,10 @@ def uncross(market: Market) -> int | None:
     while buys and sells:
         maker, taker = sorted((buys[0], sells[0]), key=lambda order: order.entry)
         market.fill(maker, taker, best.price, min(maker.leaves, taker.leaves), "unknown")
+        for order in (maker, taker):
+            order.show()
         buys, sells = (side[1:] if side[0].ended else side for side in (buys, sells))
     market.static = best.price
-    for order in (*market.book["buy"], *market.book["sell"]):
-        order.show()
     return best.price
 
 
