@@ -10,7 +10,7 @@ reservations. Only `executions` points back, from matching to accounts.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from agents.accounts import accounts
@@ -33,6 +33,8 @@ class Step:
     agent: Callable[[AsyncIterator[Batch[Any]]], Awaitable[None]]
     hears: Mapping[str, tuple[str, ...]]
     says: tuple[str, ...]
+    # Whether its table has deadlines (`due_us`), at which it is asked although nothing came.
+    timed: bool = field(default=False, kw_only=True)
     table: Callable[[int, Settings, Instruments, ReferencePrices], Any]
 
 
@@ -41,7 +43,10 @@ def _all(topic: str) -> tuple[str, ...]:
 
 
 ACCOUNT_CONTROLS = ("SetAccount", "SetLimits", "MoveCash", "MoveHolding")
-SYMBOL_CONTROLS = ("SetSymbolState", "SetPriceBand", "CancelSymbol", "ExpireDay")
+SYMBOL_CONTROLS = (
+    *("SetSymbolState", "SetPriceBand", "CancelSymbol", "ExpireDay"),
+    *("SetSession", "Uncross", "SetTradingBand"),
+)
 
 STEPS = (
     Step(
@@ -49,6 +54,7 @@ STEPS = (
         agent=accounts,
         hears={"control": ACCOUNT_CONTROLS, "executions": _all("executions"), "orders": _all("orders")},
         says=("cleared", "events", "positions"),
+        timed=True,
         table=lambda lane, settings, instruments, references: Accounts(
             lane,
             instruments,

@@ -13,6 +13,7 @@ from schemas.numbers import average_price_e8, notional_e8
 from schemas.reasons import Reason
 from schemas.records import Row, Said
 from tables.holdings import Account
+from tables.instructions import MARKET_LIKE
 
 if TYPE_CHECKING:
     from tables.order_memory import Alias
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 class AccountOrder:
     """One order; `reserved_e8` is cash for a buy, holding for a sell, what `replacing_e8` holds included.
 
-    `limit_price_e8` of a market order is the worst price it may trade at. `replacing_e8` is None unless a
+    `limit_price_e8` of a market order, and of others without one of their own, is the worst price it may
+    trade at. `instructions` are None for almost all. `replacing_e8` is None unless a
     replace is under way. `sum_e16` is the sum of price_e8 x quantity_e8 of its fills.
     """
 
@@ -36,6 +38,7 @@ class AccountOrder:
         "entered_by",
         "entered_us",
         "finished_us",
+        "instructions",
         "latest_id",
         "limit_price_e8",
         "order_id",
@@ -68,6 +71,7 @@ class AccountOrder:
         entered_us: int,
         entered_by: str,
         door: Door,
+        instructions: dict[str, Any] | None = None,
     ) -> None:
         self.account = account
         self.client_order_id = client_order_id
@@ -95,6 +99,7 @@ class AccountOrder:
         self.entered_us = entered_us
         self.door: Door = door
         self.changed = False
+        self.instructions = instructions
 
     @classmethod
     def from_row(cls, account: Account, row: Mapping[str, Any]) -> "AccountOrder":
@@ -113,6 +118,7 @@ class AccountOrder:
             row["entered_us"],
             row["entered_by"],
             row["door"],
+            row.get("instructions"),
         )
         order.cum_quantity_e8 = row["cum_quantity"]
         order.sum_e16 = row["cum_notional"]
@@ -135,32 +141,40 @@ class AccountOrder:
         return Row(
             self.key(),
             "AccountOrderRow",
-            {
-                "account": self.account.account,
-                "client_order_id": self.client_order_id,
-                "order_id": self.order_id,
-                "body": self.body,
-                "symbol": self.symbol,
-                "side": self.side,
-                "order_type": self.order_type,
-                "time_in_force": self.time_in_force,
-                "quantity": self.quantity_e8,
-                "limit_price": self.limit_price_e8,
-                "cum_quantity": self.cum_quantity_e8,
-                "cum_notional": self.sum_e16,
-                "reserved": self.reserved_e8,
-                "status": self.status,
-                "reason": self.reason,
-                "version": self.version,
-                "latest_id": self.latest_id,
-                "replacing": self.replacing_e8,
-                "finished_us": self.finished_us,
-                "entered_us": self.entered_us,
-                "entered_by": self.entered_by,
-                "door": self.door,
-                "text": self.text,
-            },
+            self._with_instructions(
+                {
+                    "account": self.account.account,
+                    "client_order_id": self.client_order_id,
+                    "order_id": self.order_id,
+                    "body": self.body,
+                    "symbol": self.symbol,
+                    "side": self.side,
+                    "order_type": self.order_type,
+                    "time_in_force": self.time_in_force,
+                    "quantity": self.quantity_e8,
+                    "limit_price": self.limit_price_e8,
+                    "cum_quantity": self.cum_quantity_e8,
+                    "cum_notional": self.sum_e16,
+                    "reserved": self.reserved_e8,
+                    "status": self.status,
+                    "reason": self.reason,
+                    "version": self.version,
+                    "latest_id": self.latest_id,
+                    "replacing": self.replacing_e8,
+                    "finished_us": self.finished_us,
+                    "entered_us": self.entered_us,
+                    "entered_by": self.entered_by,
+                    "door": self.door,
+                    "text": self.text,
+                }
+            ),
         )
+
+    def _with_instructions(self, message: dict[str, Any]) -> dict[str, Any]:
+        """The message, and what the order carries where it carries anything."""
+        if self.instructions is not None:
+            message["instructions"] = self.instructions
+        return message
 
     def leaves_e8(self) -> int:
         """Quantity still open; 0 once finished."""
@@ -179,21 +193,23 @@ class AccountOrder:
 
     def cleared(self, request_offset: int) -> Said:
         """Its ClearedOrder."""
-        return "ClearedOrder", {
-            "account": self.account.account,
-            "client_order_id": self.client_order_id,
-            "order_id": self.order_id,
-            "symbol": self.symbol,
-            "side": self.side,
-            "order_type": self.order_type,
-            "quantity": self.quantity_e8,
-            "limit_price": self.limit_price_e8,
-            "time_in_force": self.time_in_force,
-            "request_offset": request_offset,
-            "entered_us": self.entered_us,
-            "entered_by": self.entered_by,
-            "door": self.door,
-        }
+        return "ClearedOrder", self._with_instructions(
+            {
+                "account": self.account.account,
+                "client_order_id": self.client_order_id,
+                "order_id": self.order_id,
+                "symbol": self.symbol,
+                "side": self.side,
+                "order_type": self.order_type,
+                "quantity": self.quantity_e8,
+                "limit_price": self.limit_price_e8,
+                "time_in_force": self.time_in_force,
+                "request_offset": request_offset,
+                "entered_us": self.entered_us,
+                "entered_by": self.entered_by,
+                "door": self.door,
+            }
+        )
 
     def cleared_cancel(self, request_offset: int, request_id: str, reason: Reason) -> Said:
         """A ClearedCancel of it."""
@@ -208,31 +224,39 @@ class AccountOrder:
         }
 
     def cleared_replace(
-        self, request_offset: int, request_id: str, quantity_e8: int, limit_price_e8: int
+        self,
+        request_offset: int,
+        request_id: str,
+        quantity_e8: int,
+        limit_price_e8: int,
+        changes: Mapping[str, Any] | None,
     ) -> Said:
         """A ClearedReplace of it, with what it is now; 0: unchanged."""
-        return "ClearedReplace", {
-            "account": self.account.account,
-            "client_order_id": self.client_order_id,
-            "order_id": self.order_id,
-            "symbol": self.symbol,
-            "request_id": request_id,
-            "quantity": quantity_e8,
-            "limit_price": limit_price_e8,
-            "request_offset": request_offset,
-            "latest_id": self.latest_id or self.client_order_id,
-            "side": self.side,
-            "order_type": self.order_type,
-            "time_in_force": self.time_in_force,
-            "status": self.status,
-            "version": self.version,
-            "current_quantity": self.quantity_e8,
-            "current_limit_price": self.limit_price_e8,
-            "cum_quantity": self.cum_quantity_e8,
-            "average_price": self.average_price_e8(),
-            "entered_by": self.entered_by,
-            "door": self.door,
-        }
+        return "ClearedReplace", self._with_instructions(
+            {
+                "account": self.account.account,
+                "client_order_id": self.client_order_id,
+                "order_id": self.order_id,
+                "symbol": self.symbol,
+                "request_id": request_id,
+                "quantity": quantity_e8,
+                "limit_price": limit_price_e8,
+                "request_offset": request_offset,
+                "latest_id": self.latest_id or self.client_order_id,
+                "side": self.side,
+                "order_type": self.order_type,
+                "time_in_force": self.time_in_force,
+                "status": self.status,
+                "version": self.version,
+                "current_quantity": self.quantity_e8,
+                "current_limit_price": self.limit_price_e8,
+                "cum_quantity": self.cum_quantity_e8,
+                "average_price": self.average_price_e8(),
+                "entered_by": self.entered_by,
+                "door": self.door,
+                "changes": changes,
+            }
+        )
 
     def cleared_status_request(self, request_offset: int) -> Said:
         """A ClearedStatusRequest for it."""
@@ -254,30 +278,32 @@ class AccountOrder:
         request_id: str = "",
     ) -> Said:
         """An OrderEvent with its state as the account knows it."""
-        return "OrderEvent", {
-            "event": event,
-            "status": self.status,
-            "account": self.account.account,
-            "client_order_id": self.latest_id or self.client_order_id,
-            "order_id": self.order_id,
-            "symbol": self.symbol,
-            "side": self.side,
-            "order_type": self.order_type,
-            "time_in_force": self.time_in_force,
-            "version": self.version,
-            "quantity": self.quantity_e8,
-            "limit_price": 0 if self.order_type == "market" else self.limit_price_e8,
-            "cum_quantity": self.cum_quantity_e8,
-            "leaves_quantity": self.leaves_e8(),
-            "average_price": self.average_price_e8(),
-            "last_quantity": 0,
-            "last_price": 0,
-            "trade_id": "",
-            "reason": reason,
-            "text": text,
-            "request_offset": request_offset,
-            "request_id": request_id,
-            "entered_by": self.entered_by,
-            "door": self.door,
-            "at_us": at_us,
-        }
+        return "OrderEvent", self._with_instructions(
+            {
+                "event": event,
+                "status": self.status,
+                "account": self.account.account,
+                "client_order_id": self.latest_id or self.client_order_id,
+                "order_id": self.order_id,
+                "symbol": self.symbol,
+                "side": self.side,
+                "order_type": self.order_type,
+                "time_in_force": self.time_in_force,
+                "version": self.version,
+                "quantity": self.quantity_e8,
+                "limit_price": 0 if self.order_type in MARKET_LIKE else self.limit_price_e8,
+                "cum_quantity": self.cum_quantity_e8,
+                "leaves_quantity": self.leaves_e8(),
+                "average_price": self.average_price_e8(),
+                "last_quantity": 0,
+                "last_price": 0,
+                "trade_id": "",
+                "reason": reason,
+                "text": text,
+                "request_offset": request_offset,
+                "request_id": request_id,
+                "entered_by": self.entered_by,
+                "door": self.door,
+                "at_us": at_us,
+            }
+        )

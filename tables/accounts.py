@@ -10,6 +10,8 @@ The rules:
 - A replace reserves what both its outcomes need until its answer comes, see `limits.replace_costs_e8`.
 - A refusal that names no order of its own (unknown account or order, malformed or taken id) says
   order_id NONE and version 0: the order that has the id, if any, is untouched.
+- CancelAllAfter is answered by a MassCancelReport of its own, and by a second one (request_offset -1) with
+  the cancels when its time has come.
 - A suspended account may cancel, a closed one may do nothing.
 - An execution that does not fit what was reserved is a fault of the system: AssertionError ends the
   worker before it can be committed.
@@ -29,22 +31,23 @@ from tables.account_controls import AccountControls
 from tables.account_orders import AccountOrder
 from tables.changes import Changes
 from tables.controls import ControlIds, Refusal, control_report
+from tables.dead_man import DeadMen
 from tables.holdings import Account, Ledger
+from tables.instructions import MARKET_LIKE, carried, fingerprint, protection_e8
 from tables.limits import (
     bounded_e8,
     refuse_account,
     refuse_funds,
+    refuse_increase,
     refuse_instrument,
     refuse_late,
-    refuse_limit_price,
     refuse_order,
-    refuse_quantity,
     refuse_size,
     replace_costs_e8,
-    worst_price_e8,
 )
 from tables.order_memory import ENTRY_TOLERANCE_US, OrderMemory
 from tables.reference import Instruments, ReferencePrices
+from tables.replacement import Replacement, refuse_replacement, refuse_unreplaceable
 from tables.settlement import Settlement
 
 Message = Mapping[str, Any]
@@ -71,12 +74,14 @@ class Accounts:
         self._control_ids = ControlIds(self._changes, window_us)
         self._controls = AccountControls(self._ledger, instruments, self._changes, self._control_ids)
         self._settlement = Settlement(self._ledger, self._orders, instruments, self._changes)
+        self._dead_men = DeadMen(self._changes)
         self._alias_rows: list[Message] = []
         self._apply = {
             "NewOrder": self._enter,
             "CancelOrder": self._cancel,
             "ReplaceOrder": self._replace,
             "MassCancel": self._mass_cancel,
+            "CancelAllAfter": self._cancel_all_after,
             "Execution": self._settle,
             "SetAccount": self._control,
             "SetLimits": self._control,
@@ -89,10 +94,20 @@ class Accounts:
         return self._apply[record.kind](record, at_us)
 
     def end_cycle(self, at_us: int) -> list[Said]:
-        """One Position per asset that changed; forgets some of what is remembered no longer."""
+        """Cancels of accounts whose time is over; one Position per asset that changed.
+
+        Forgets some of what is remembered no longer.
+        """
         self._orders.forget_old()
         self._control_ids.forget_old()
-        return self._ledger.positions(at_us)
+        said: list[Said] = []
+        for account, request_id in self._dead_men.fired(at_us):
+            said += _cancel_dead(account, request_id, at_us)
+        return said + self._ledger.positions(at_us)
+
+    def due_us(self) -> int:
+        """When `end_cycle` must be asked again although nothing came; 0: never."""
+        return self._dead_men.due_us()
 
     def _enter(self, record: Record, at_us: int) -> list[Said]:
         message, logged_us = record.message, record.logged_us
@@ -108,7 +123,7 @@ class Accounts:
         order = self._order(account, record)
         if known is not None:
             return [repeat(known, order, record, at_us)]
-        unfunded = self._hold(order, message)
+        unfunded = self._hold(order, message, at_us)
         if unfunded is not None:
             return [self._reject(order, unfunded, record, at_us)]
         account.live[client_order_id] = order
@@ -121,10 +136,13 @@ class Accounts:
         symbol, side, order_type = message["symbol"], message["side"], message["order_type"]
         quantity_e8, limit_price_e8 = bounded_e8(message["quantity"]), bounded_e8(message["limit_price"])
         time_in_force = message["time_in_force"]
-        body = body_hash(symbol, side, order_type, quantity_e8, limit_price_e8, time_in_force)
-        if order_type == "market":
-            reference_e8 = self._references.get(symbol)
-            limit_price_e8 = worst_price_e8(side, reference_e8, self._protection_bps) if reference_e8 else 0
+        instructions = carried(message.get("instructions"))
+        body = body_hash(
+            *(symbol, side, order_type, quantity_e8, limit_price_e8, time_in_force),
+            *fingerprint(instructions),
+        )
+        if order_type in MARKET_LIKE or (order_type == "pegged" and not limit_price_e8):
+            limit_price_e8 = self._protection_e8(symbol, side, order_type, instructions)
         entered_us = message["entered_us"]
         if not -ENTRY_TOLERANCE_US <= entered_us - record.logged_us <= ENTRY_TOLERANCE_US:
             entered_us = record.logged_us
@@ -143,16 +161,32 @@ class Accounts:
             entered_us,
             printable(message["entered_by"]),
             message["door"],
+            instructions,
         )
 
-    def _hold(self, order: AccountOrder, message: Message) -> Refusal | None:
+    def _protection_e8(self, symbol: str, side: str, order_type: str, instructions: Message | None) -> int:
+        """The worst price of an order without a limit price of its own; 0: there is none to reckon from."""
+        reference_e8 = self._references.get(symbol) or 0
+        price_e8 = protection_e8(side, order_type, instructions, reference_e8, self._protection_bps)
+        instrument = self._instruments.get(symbol)
+        if order_type != "pegged" or not price_e8 or instrument is None:
+            return price_e8
+        # Its protection is a limit at which it may stand, so it is on tick; never worse than the protection.
+        off_e8 = price_e8 % instrument.tick_at(price_e8)
+        return (
+            price_e8 - off_e8
+            if side == "buy"
+            else price_e8 + (off_e8 and instrument.tick_at(price_e8) - off_e8)
+        )
+
+    def _hold(self, order: AccountOrder, message: Message, at_us: int) -> Refusal | None:
         """Reserves what a new order needs, or says why not."""
         instrument = self._instruments.get(order.symbol)
-        refusal = refuse_order(order, instrument, message)
+        refusal = refuse_order(order, instrument, message, at_us)
         if instrument is None or refusal is not None:
             return refusal
         need_e8 = order.need_e8(instrument.multiplier_e8)
-        refusal = refuse_funds(order, instrument, need_e8)
+        refusal = refuse_increase(order, order.quantity_e8) or refuse_funds(order, instrument, need_e8)
         if refusal is None:
             self._ledger.reserve(self._ledger.held_by(order, instrument.currency), need_e8)
             order.reserved_e8 = need_e8
@@ -191,34 +225,40 @@ class Accounts:
         if isinstance(order, Refusal):
             return [orderless("replace_rejected", record, at_us, order)]
         message = record.message
-        refusal = refuse_late(order) or refuse_account(order.account) or self._refuse_replace(order, record)
+        refusal = refuse_late(order) or refuse_account(order.account)
+        asked = Replacement.of(order, message)
         if refusal is None:
-            refusal = self._hold_replace(order, message)
+            refusal = self._refuse_replace(order, record, asked, at_us)
+        if refusal is None:
+            # A stop that moves takes its protection along.
+            if asked.moves_stop(order):
+                asked.limit_price_e8 = self._protection_e8(
+                    order.symbol, order.side, order.order_type, asked.instructions
+                )
+            refusal = self._hold_replace(order, asked)
         if refusal is not None:
             return [refused("replace_rejected", order, record, at_us, refusal)]
         new_id = message["client_order_id"]
         if new_id:
             self._orders.name(order, new_id, at_us)
         self._changes.touch(order)
-        quantity_e8, limit_price_e8 = message["quantity"] or 0, message["limit_price"] or 0
-        return [order.cleared_replace(record.offset, new_id, quantity_e8, limit_price_e8)]
+        return [
+            order.cleared_replace(
+                record.offset, new_id, asked.quantity_e8, asked.limit_price_e8, asked.changes
+            )
+        ]
 
-    def _refuse_replace(self, order: AccountOrder, record: Record) -> Refusal | None:
+    def _refuse_replace(
+        self, order: AccountOrder, record: Record, asked: Replacement, at_us: int
+    ) -> Refusal | None:
         """Why a replace of a live order cannot be asked of matching, money aside."""
-        message = record.message
-        quantity_e8, limit_price_e8 = message["quantity"], message["limit_price"]
         if order.replacing_e8 is not None:
             return Refusal("ACCOUNTS_PENDING_REPLACE", f"order={order.client_order_id}")
-        if order.order_type == "market":
-            return Refusal("ACCOUNTS_NOT_REPLACEABLE", "order_type=market")
-        refusal = self._refuse_new_id(order, record)
-        if refusal is None and quantity_e8 is not None:
-            refusal = refuse_quantity(quantity_e8)
-        if refusal is None and limit_price_e8 is not None:
-            refusal = refuse_limit_price(limit_price_e8)
-        if refusal is None and _same_terms(order, quantity_e8, limit_price_e8):
-            refusal = Refusal("ACCOUNTS_NOTHING_TO_REPLACE", f"order={order.client_order_id}")
-        return refusal
+        return (
+            refuse_unreplaceable(order, asked)
+            or self._refuse_new_id(order, record)
+            or refuse_replacement(order, record.message, asked, at_us)
+        )
 
     def _refuse_new_id(self, order: AccountOrder, record: Record) -> Refusal | None:
         """Refuses a new id that is malformed or that an order of the account has or had."""
@@ -230,10 +270,10 @@ class Accounts:
         known = self._orders.find(order.account, new_id, record.logged_us)
         return None if known is None else taken(new_id, known)
 
-    def _hold_replace(self, order: AccountOrder, message: Message) -> Refusal | None:
+    def _hold_replace(self, order: AccountOrder, asked: Replacement) -> Refusal | None:
         """Reserves what a replace needs in addition, or says why not."""
-        quantity_e8 = message["quantity"] or order.quantity_e8
-        limit_price_e8 = message["limit_price"] or order.limit_price_e8
+        quantity_e8 = asked.quantity_e8 or order.quantity_e8
+        limit_price_e8 = asked.limit_price_e8 or order.limit_price_e8
         instrument = self._instruments.get(order.symbol)
         refusal = refuse_instrument(order.symbol, instrument)
         if instrument is None or refusal is not None:
@@ -242,7 +282,9 @@ class Accounts:
         if refusal is not None:
             return refusal
         more_e8 = replace_costs_e8(order, quantity_e8, limit_price_e8, instrument.multiplier_e8)
-        refusal = refuse_funds(order, instrument, more_e8) if more_e8 else None
+        refusal = refuse_increase(order, quantity_e8 - order.quantity_e8)
+        if refusal is None and more_e8:
+            refusal = refuse_funds(order, instrument, more_e8)
         if refusal is None:
             self._ledger.reserve(self._ledger.held_by(order, instrument.currency), more_e8)
             order.reserved_e8 += more_e8
@@ -266,6 +308,18 @@ class Accounts:
         request_id = printable(message["client_order_id"])
         cancels = _cleared_cancels(orders, record.offset, request_id, "MATCHING_MASS_CANCELED")
         return [report, *cancels]
+
+    def _cancel_all_after(self, record: Record, at_us: int) -> list[Said]:
+        message = record.message
+        account = self._ledger.accounts.get(message["account"])
+        request = record._replace(message={**message, "symbol": "", "side": "unknown"})
+        refusal = self._refuse_mass_cancel(account, request.message)
+        if account is not None and refusal is None:
+            refusal = self._dead_men.set(account, message, printable(message["client_order_id"]), at_us)
+        if account is None or refusal is not None:
+            return [mass_cancel_report(request, at_us, 0, refusal)]
+        kind, report = mass_cancel_report(request, at_us, 0, None)
+        return [(kind, {**report, "text": f"cancel_at_us={account.cancel_at_us}"})]
 
     def _refuse_mass_cancel(self, account: Account | None, message: Message) -> Refusal | None:
         if account is None:
@@ -309,6 +363,9 @@ class Accounts:
         for row in self._alias_rows:
             self._orders.restore_alias(self._ledger.open(row["account"]), row)
         self._alias_rows.clear()
+        for account in self._ledger.accounts.values():
+            if account.cancel_at_us:
+                self._dead_men.remember(account)
         self.check()
 
     def check(self) -> None:
@@ -321,11 +378,17 @@ def _by_entry(account: Account) -> list[AccountOrder]:
     return sorted(account.live.values(), key=lambda order: (order.entered_us, order.client_order_id))
 
 
+def _cancel_dead(account: Account, request_id: str, at_us: int) -> list[Said]:
+    """The end of every order of an account that was not heard of in time, and its report."""
+    orders = _by_entry(account)
+    who = {"account": account.account, "client_order_id": request_id, "symbol": "", "side": "unknown"}
+    record = Record("CancelAllAfter", {**who, "entered_by": "", "door": "system"}, -1, at_us)
+    kind, report = mass_cancel_report(record, at_us, len(orders), None)
+    said: Said = kind, {**report, "reason": "MATCHING_CANCEL_ALL_AFTER"}
+    return [said, *_cleared_cancels(orders, -1, request_id, "MATCHING_CANCEL_ALL_AFTER")]
+
+
 def _cleared_cancels(
     orders: Iterable[AccountOrder], request_offset: int, request_id: str, reason: Reason
 ) -> list[Said]:
     return [order.cleared_cancel(request_offset, request_id, reason) for order in orders]
-
-
-def _same_terms(order: AccountOrder, quantity_e8: int | None, limit_price_e8: int | None) -> bool:
-    return quantity_e8 in (None, order.quantity_e8) and limit_price_e8 in (None, order.limit_price_e8)

@@ -8,9 +8,11 @@ The checks of a new order, in this order; the first that fails is the reason:
 4. side, order type, time in force offered
 5. instrument known, then active
 6. quantity, then limit price within what can be counted
-7. market order: a reference price to protect it with
-8. quantity, then notional within the account's limits
-9. free cash (buy) or free holding (sell, unless the account may sell short)
+7. instructions that go with the type and time in force (`tables/instructions.py`)
+8. an order without a limit price: a stop or reference price to protect it from
+9. quantity, then notional within the account's limits
+10. reduce-only: no more than what is free (sell), or than the short that no other such buy covers (buy)
+11. free cash (buy) or free holding (sell, unless the account may sell short)
 
 Whatever a message says is bounded before it is kept, hashed, multiplied or printed: a decimal of 60,000
 digits is a valid message.
@@ -23,13 +25,11 @@ from schemas.numbers import MAX_E8, ONE, format_e8, notional_e8
 from tables.account_orders import AccountOrder
 from tables.controls import Refusal
 from tables.holdings import Account, Ledger
+from tables.instructions import ORDER_TYPES, TIMES_IN_FORCE, refuse_instructions
 from tables.reference import Instrument
 
-BPS = 10_000
-
 _SIDES = ("buy", "sell")
-_ORDER_TYPES = ("limit", "market")
-_TIMES_IN_FORCE = ("day", "gtc", "ioc", "fok")
+_PRICED = ("limit", "stop_limit")
 _RANGE = f"above=0 most={format_e8(MAX_E8)}"
 
 
@@ -43,16 +43,6 @@ def shown(value_e8: int | None) -> str:
     if value_e8 is None:
         return "none"
     return format_e8(value_e8) if -MAX_E8 <= value_e8 <= MAX_E8 else "out of range"
-
-
-def worst_price_e8(side: str, reference_e8: int, protection_bps: int) -> int:
-    """How bad a price a market order may trade at: the reference price give or take the protection.
-
-    Rounded away from the reference, at least 10^-8 and at most what can be counted.
-    """
-    if side == "buy":
-        return min(MAX_E8, -(-reference_e8 * (BPS + protection_bps) // BPS))
-    return max(1, reference_e8 * (BPS - protection_bps) // BPS)
 
 
 def refuse_account(account: Account) -> Refusal | None:
@@ -75,9 +65,9 @@ def refuse_terms(order: AccountOrder) -> Refusal | None:
     """Refuses terms that are not offered."""
     if order.side not in _SIDES:
         return Refusal("ACCOUNTS_INVALID_SIDE", f"side={order.side}")
-    if order.order_type not in _ORDER_TYPES:
+    if order.order_type not in ORDER_TYPES:
         return Refusal("ACCOUNTS_INVALID_ORDER_TYPE", f"order_type={order.order_type}")
-    if order.time_in_force not in _TIMES_IN_FORCE:
+    if order.time_in_force not in TIMES_IN_FORCE:
         return Refusal("ACCOUNTS_INVALID_TIME_IN_FORCE", f"time_in_force={order.time_in_force}")
     return None
 
@@ -106,16 +96,21 @@ def refuse_limit_price(asked_e8: int | None) -> Refusal | None:
 
 
 def refuse_price(order: AccountOrder, message: Mapping[str, Any]) -> Refusal | None:
-    """Refuses a limit order without a price, a market order with one, and one without protection."""
-    asked_e8 = message["limit_price"]
-    if order.order_type == "limit":
+    """Refuses an order without the limit price that it needs, and one with a price that it may not have."""
+    asked_e8, order_type = message["limit_price"], order.order_type
+    if order_type in _PRICED or (order_type == "pegged" and asked_e8 is not None):
         return refuse_limit_price(asked_e8)
     if asked_e8:
-        text = f"order_type=market asked={shown(asked_e8)}"
+        text = f"order_type={order_type} asked={shown(asked_e8)}"
         return Refusal("ACCOUNTS_INVALID_LIMIT_PRICE", text)
-    if not order.limit_price_e8:
-        return Refusal("ACCOUNTS_NO_REFERENCE_PRICE", f"symbol={order.symbol}")
     return None
+
+
+def refuse_unprotected(order: AccountOrder) -> Refusal | None:
+    """Refuses an order without a limit price for which there is no price to protect it from."""
+    if order.limit_price_e8:
+        return None
+    return Refusal("ACCOUNTS_NO_REFERENCE_PRICE", f"symbol={order.symbol}")
 
 
 def refuse_size(account: Account, instrument: Instrument, quantity_e8: int, price_e8: int) -> Refusal | None:
@@ -133,9 +128,9 @@ def refuse_size(account: Account, instrument: Instrument, quantity_e8: int, pric
 
 
 def refuse_order(
-    order: AccountOrder, instrument: Instrument | None, message: Mapping[str, Any]
+    order: AccountOrder, instrument: Instrument | None, message: Mapping[str, Any], at_us: int
 ) -> Refusal | None:
-    """Checks 3 to 8 of a new order."""
+    """Checks 3 to 9 of a new order."""
     refusal = (
         refuse_account(order.account) or refuse_terms(order) or refuse_instrument(order.symbol, instrument)
     )
@@ -144,8 +139,35 @@ def refuse_order(
     return (
         refuse_quantity(message["quantity"])
         or refuse_price(order, message)
+        or refuse_instructions(
+            order.order_type, order.time_in_force, order.quantity_e8, message.get("instructions"), at_us
+        )
+        or refuse_unprotected(order)
         or refuse_size(order.account, instrument, order.quantity_e8, order.limit_price_e8)
     )
+
+
+def refuse_increase(order: AccountOrder, more_e8: int) -> Refusal | None:
+    """Refuses a reduce-only order, or so much more of one, that would do more than reduce a position."""
+    if order.instructions is None or not order.instructions["reduce_only"] or more_e8 <= 0:
+        return None
+    account, symbol = order.account, order.symbol
+    if order.side == "sell":
+        free_e8 = max(0, Ledger.free_e8(account, "holding", symbol))
+    else:
+        holding = account.holdings.get(symbol)
+        others_e8 = sum(other.leaves_e8() for other in account.live.values() if _covers(other, order))
+        free_e8 = max(0, -holding.total_e8 - others_e8 if holding is not None else 0)
+    if more_e8 <= free_e8:
+        return None
+    text = f"free={format_e8(free_e8)} asked={format_e8(more_e8)} symbol={symbol}"
+    return Refusal("ACCOUNTS_REDUCE_ONLY", text)
+
+
+def _covers(other: AccountOrder, order: AccountOrder) -> bool:
+    """Whether another live order covers a short that this one may not count on, then."""
+    reduces = other.instructions is not None and other.instructions["reduce_only"]
+    return reduces and other.side == order.side and other.symbol == order.symbol
 
 
 def refuse_funds(order: AccountOrder, instrument: Instrument, asked_e8: int) -> Refusal | None:

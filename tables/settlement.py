@@ -89,6 +89,8 @@ class Settlement:
             order.version = execution["version"]
             order.text = execution["text"]
             self._orders.finish(order, _ENDS[execution_type], reason, at_us)
+        elif execution_type == "replaced" and execution["request_offset"] < 0 and not order.finished_us:
+            self._decremented(order, execution, instrument)
         elif order.replacing_e8 is None:
             raise _unfit(execution, order)
         elif execution_type == "replaced" and not order.finished_us:
@@ -111,11 +113,29 @@ class Settlement:
         self._ledger.reserve(held, needed_e8 - order.reserved_e8)
         order.reserved_e8 = needed_e8
 
+    def _decremented(self, order: AccountOrder, execution: Message, instrument: Instrument) -> None:
+        """Takes the lower quantity that self-trade prevention left.
+
+        A replace under way names a total quantity, reckoned from what the order was: until its answer comes
+        it keeps what is now needed no longer.
+        """
+        before_e8 = order.need_e8(instrument.multiplier_e8)
+        order.quantity_e8, order.version = execution["quantity"], execution["version"]
+        leaves_e8 = order.quantity_e8 - order.cum_quantity_e8
+        freed_e8 = before_e8 - order.need_e8(instrument.multiplier_e8)
+        if leaves_e8 <= 0 or leaves_e8 != execution["leaves_quantity"] or freed_e8 < 0:
+            raise _unfit(execution, order)
+        if order.replacing_e8 is not None:
+            order.replacing_e8 += freed_e8
+
     def _replaced(self, order: AccountOrder, execution: Message, at_us: int) -> None:
         """Takes the terms that an order has now; with nothing left it is filled."""
         order.quantity_e8, order.limit_price_e8 = execution["quantity"], execution["limit_price"]
         order.version = execution["version"]
         order.replacing_e8 = None
+        terms = execution.get("terms")
+        if terms is not None:
+            order.instructions, order.time_in_force = terms["instructions"], terms["time_in_force"]
         leaves_e8 = order.quantity_e8 - order.cum_quantity_e8
         if leaves_e8 < 0 or leaves_e8 != execution["leaves_quantity"]:
             raise _unfit(execution, order)
