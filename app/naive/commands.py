@@ -18,7 +18,7 @@ from app.naive.order import (
     unknown,
 )
 from app.naive.sessions import change_session, takes, uncross_and_stay, waits
-from app.naive.steps import activate
+from app.naive.steps import activate, work_off
 from app.naive.trading import enter, would_trade, yields
 
 Command = Mapping[str, Any]
@@ -261,6 +261,7 @@ def _expire_day(market: Market) -> None:
     for order in market.live():
         if order.time_in_force == "day":
             market.expire(order, "MATCHING_END_OF_DAY")
+    work_off(market)
     market.lists = {key: linked for key, linked in market.lists.items() if linked.live()}
 
 

@@ -14,10 +14,10 @@ def enter(market: Market, order: Order) -> None:
     """Lets an order in that is in no place; what lists make of it stays queued."""
     if not takes(order, market.session):
         market.cancel(order, "MATCHING_TIME_IN_FORCE")
-    elif market.session != CONTINUOUS:
-        _join_call(market, order)
     elif market.refuses(order):
         market.cancel(order, "MATCHING_PRICE_BAND")
+    elif market.session != CONTINUOUS:
+        _join_call(market, order)
     elif order.post_only and not yields(market, order):
         market.cancel(order, "MATCHING_POST_ONLY")
     else:
