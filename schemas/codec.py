@@ -5,20 +5,20 @@ those): whatever fails becomes a DecodeError with a reason, and bytes after the 
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cache, partial
 from importlib.resources import files
 from io import BytesIO
-from itertools import groupby
-from operator import itemgetter
 from types import MappingProxyType
 from typing import Any
 
 from fastavro import schemaless_reader, schemaless_writer
 
-from schemas.encoder import Encode, NotFlat, compiled, zigzag
+from schemas import decoder, encoder
+from schemas.decoder import Decode, NotCompiled
+from schemas.encoder import Encode, NotFlat
 from schemas.reasons import Reason
-from schemas.wire import Decoding, Encoding, default, expand, plain
+from schemas.wire import Decoding, Encoding, default, expand
 
 NAMESPACE = "oms"
 HEADER = 5
@@ -87,17 +87,18 @@ def _record_by_name() -> dict[str, str]:
 class _Writer:
     """A writer's schema: the record of ours that it is and how to read it, or why it is refused."""
 
-    __slots__ = ("full", "nulls", "plain", "record", "refusal", "told")
+    __slots__ = ("finish", "quick", "record", "refusal", "wire")
 
     def __init__(self, text: str) -> None:
         self.refusal = ""
+        self.quick: Decode | None = None
         try:
             theirs = json.loads(text)
             self.record = _record_of(theirs)
-            theirs, ours = expand(theirs), schema(self.record)
-            without, self.nulls, self.told = plain(theirs)
-            self.full = Decoding(theirs, ours)
-            self.plain = Decoding(without, ours) if self.nulls else self.full
+            decoding = Decoding(theirs, schema(self.record))
+            self.wire, self.finish = decoding.wire, decoding.finish
+            if theirs == schema(self.record):
+                self.quick = _decoder(self.record)
         except Exception as error:
             # Whatever a hostile schema makes fail, RecursionError too.
             self.refusal = f"schema refused: {error}"[:_TEXT_MAX]
@@ -115,13 +116,23 @@ def _record_of(theirs: Json) -> str:
     return record
 
 
-_header_of = itemgetter(slice(0, HEADER))
+@cache
+def _decoder(record: str) -> Decode | None:
+    """How framed bytes of our own schema become messages in the common case; None: only by fastavro."""
+    try:
+        return decoder.compiled(schema(record), HEADER)
+    except NotCompiled:
+        return None
+
+
+def _header(schema_id: int) -> bytes:
+    return b"\0" + schema_id.to_bytes(4, "big")
 
 
 def _encoder(record: str, header: bytes) -> Encode:
     """How messages of a record become framed bytes: compiled where it is flat, else by fastavro."""
     try:
-        return compiled(schema(record), header)
+        return encoder.compiled(schema(record), header)
     except NotFlat:
         return partial(by_fastavro, record, header)
 
@@ -143,15 +154,19 @@ class Codec:
     """
 
     def __init__(self, ids: Mapping[str, int]) -> None:
-        self._writers = {schema_id: _Writer(schema_text(record)) for record, schema_id in ids.items()}
-        self._encoders = {
-            record: _encoder(record, b"\0" + schema_id.to_bytes(4, "big"))
-            for record, schema_id in ids.items()
-        }
+        self._writers: dict[int, _Writer] = {}
+        self._by_header: dict[bytes, _Writer] = {}
+        for record, schema_id in ids.items():
+            self.learn(schema_id, schema_text(record))
+        self._encoders = {record: _encoder(record, _header(schema_id)) for record, schema_id in ids.items()}
 
     def encode(self, record: str, message: Mapping[str, Any]) -> bytes:
         """The framed bytes of a message; raises when a field is missing or of another type."""
         return self._encoders[record](message)
+
+    def encoder(self, record: str) -> Encode:
+        """What `encode` calls for the messages of one record."""
+        return self._encoders[record]
 
     @staticmethod
     def schema_id(value: bytes | None) -> int:
@@ -162,61 +177,35 @@ class Codec:
 
     def learn(self, schema_id: int, text: str) -> None:
         """Takes a writer's schema (JSON) for an id; one that is no record of ours is remembered as such."""
-        self._writers[schema_id] = _Writer(text)
+        self._writers[schema_id] = self._by_header[_header(schema_id)] = _Writer(text)
 
     def decode(self, value: bytes | None) -> tuple[str, dict[str, Any]]:
         """Record name and message of framed bytes.
 
         Raises DecodeError for bytes that are no record of ours, KeyError for an id not learned yet.
         """
+        writer = self._by_header.get(value[:HEADER]) if value else None
+        if writer is not None and writer.quick is not None:
+            try:
+                return writer.record, writer.quick(value)  # type: ignore[arg-type]
+            except Exception:
+                # Not the common case, or wrong: fastavro reads it, or tells what is wrong.
+                pass
+        return self._decode(value)
+
+    def _decode(self, value: bytes | None) -> tuple[str, dict[str, Any]]:
+        """By fastavro, whatever the record and its writer's schema."""
         writer = self._writers[self.schema_id(value)]
         if writer.refusal:
             raise DecodeError("DECODE_WRONG_RECORD", writer.refusal)
         body = BytesIO(value)  # type: ignore[arg-type]
         body.seek(HEADER)
-        decoding = writer.plain
         try:
-            message: dict[str, Any] = schemaless_reader(body, decoding.wire, None)
-            rest = value[body.tell() :]  # type: ignore[index]
-            if rest != writer.nulls and writer.nulls:
-                body.seek(HEADER)
-                decoding = writer.full
-                message = schemaless_reader(body, decoding.wire, None)
-                rest = value[body.tell() :] + writer.nulls  # type: ignore[index]
-            message = decoding.finish(message)
+            message: dict[str, Any] = writer.finish(schemaless_reader(body, writer.wire, None))
         except Exception as error:
             # EOFError, UnicodeDecodeError, IndexError, OverflowError and more: bytes of outsiders.
             raise DecodeError("DECODE_FAILED", f"{type(error).__name__}: {error}"[:_TEXT_MAX]) from None
-        if rest != writer.nulls:
-            more = len(rest) - len(writer.nulls)
-            raise DecodeError("DECODE_FAILED", f"{more} bytes follow the record")
+        rest = len(value) - body.tell()  # type: ignore[arg-type]
+        if rest:
+            raise DecodeError("DECODE_FAILED", f"{rest} bytes follow the record")
         return writer.record, message
-
-    def decode_own(self, values: Sequence[bytes]) -> list[tuple[str, dict[str, Any]]]:
-        """Record names and messages of values that our own writers wrote, in order.
-
-        A third cheaper than `decode`: what follows each other with one schema is read as one Avro array.
-        Only for topics that nobody else writes, since a value cut short would be completed by the next
-        one. Raises DecodeError when that leaves bytes over, KeyError for an id not learned yet.
-        """
-        decoded: list[tuple[str, dict[str, Any]]] = []
-        for header, run in groupby(values, key=_header_of):
-            writer = self._writers[self.schema_id(header + b"\0")]
-            if writer.refusal:
-                raise DecodeError("DECODE_WRONG_RECORD", writer.refusal)
-            alike, decoding, cut = list(run), writer.full, None
-            if writer.nulls and writer.told:
-                length = len(writer.nulls)
-                if all({value[-i] for value in alike} == {0} for i in range(1, length + 1)):
-                    decoding, cut = writer.plain, -length
-            bodies = [value[HEADER:cut] for value in alike]
-            array = b"".join((zigzag(len(bodies)), *bodies, b"\0"))
-            stream = BytesIO(array)
-            try:
-                messages = schemaless_reader(stream, decoding.many, None)
-                decoded += [(writer.record, decoding.finish(message)) for message in messages]
-            except Exception as error:
-                raise DecodeError("DECODE_FAILED", f"{type(error).__name__}: {error}"[:_TEXT_MAX]) from None
-            if len(messages) != len(bodies) or stream.tell() != len(array):
-                raise DecodeError("DECODE_FAILED", f"{len(bodies)} values are not {writer.record}s")
-        return decoded

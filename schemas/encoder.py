@@ -4,14 +4,14 @@ fastavro walks the schema for every message, a third of a microsecond a field, a
 worker's time. What lanes say is flat (strings, numbers, enums, decimals, or an optional record of these),
 so for such a record a function is generated that joins the parts in order; values that come again (prices,
 quantities, symbols, the time of a cycle) are looked up. An optional record may be left out of a message.
-Records with arrays or maps are left to fastavro, and so is all decoding. A property test holds the bytes
+Records with arrays or maps are left to fastavro. A property test holds the bytes
 equal to fastavro's.
 """
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from schemas.wire import expand, plain
+from schemas.wire import expand, optional_records_at_the_end
 
 Json = Any
 Encode = Callable[[Mapping[str, Any]], bytes]
@@ -19,9 +19,22 @@ Encode = Callable[[Mapping[str, Any]], bytes]
 # Looked-up values are forgotten together when there are so many: memory stays bounded.
 MEMO_MAX = 65_536
 _INT_MAX, _LONG_MAX = (1 << 31) - 1, (1 << 63) - 1
-# Strings that come again and again; others are encoded each time.
-_REPEATED = frozenset(
-    ("account", "symbol", "asset", "currency", "entered_by", "text", "trade_id", "request_id", "entry_id")
+# Numbers from 0 that are encoded beforehand.
+_SMALL = 8_192
+# Strings and times that come again and again; others are encoded each time.
+REPEATED = frozenset(
+    (
+        "at_us",
+        "account",
+        "symbol",
+        "asset",
+        "currency",
+        "entered_by",
+        "text",
+        "trade_id",
+        "request_id",
+        "entry_id",
+    )
 )
 
 
@@ -93,13 +106,15 @@ def _text(value: str) -> bytes:
 _GIVEN: dict[str, Any] = {
     "join": b"".join,
     "lengths": _Memo(zigzag),
-    "ints": _Memo(_int),
-    "longs": _Memo(_long),
+    "int": _int,
+    "long": _long,
+    "times": _Memo(_long),
+    "small": [zigzag(value) for value in range(_SMALL)],
     "decimals": _Memo(_decimal),
     "texts": _Memo(_text),
     "booleans": {False: b"\0", True: b"\1"},
 }
-_LOOKED_UP = {"int": "ints", "long": "longs", "decimal": "decimals", "boolean": "booleans"}
+_LOOKED_UP = {"decimal": "decimals", "boolean": "booleans"}
 
 
 def compiled(schema: Json, header: bytes) -> Encode:
@@ -107,32 +122,18 @@ def compiled(schema: Json, header: bytes) -> Encode:
     given = {**_GIVEN, "header": header}
     before: list[str] = []
     expanded = expand(schema)
-    absent = plain(expanded)[1]
-    fields = expanded["fields"]
+    fields, absent = expanded["fields"], optional_records_at_the_end(expanded)
     parts = [_part(field["type"], field["name"], i, before, given) for i, field in enumerate(fields)]
     lines = ["def encode(m):", *before]
     if absent:
         # What almost no message has must cost the others nothing.
-        first = len(fields) - len(absent)
+        first = len(fields) - absent
         there = " or ".join(f"{field['name']!r} in m" for field in fields[first:])
-        lines.append(f"if not ({there}): return join((header, {', '.join(parts[:first])}, {absent!r}))")
+        lines.append(f"if not ({there}): return join((header, {', '.join(parts[:first])}, {bytes(absent)!r}))")
     lines.append(f"return join((header, {', '.join(parts)},))")
     exec("\n ".join(lines), given)
     encode: Encode = given["encode"]
     return encode
-
-
-def _optional_record(node: Json) -> Encode:
-    """The encoder of an optional record that is there.
-
-    Its last enum is never written as number 0, unknown: see `schemas.wire.plain`.
-    """
-    last = node["fields"][-1]
-    kind = last["type"]
-    if isinstance(kind, dict) and kind["type"] == "enum":
-        kind = {**kind, "symbols": [None, *kind["symbols"][1:]]}
-    # The branch's number, zigzag, goes first.
-    return compiled({**node, "fields": [*node["fields"][:-1], {**last, "type": kind}]}, b"\2")
 
 
 def _part(node: Json, name: str, index: int, before: list[str], given: dict[str, Any]) -> str:
@@ -146,14 +147,19 @@ def _part(node: Json, name: str, index: int, before: list[str], given: dict[str,
         return f"enum{index}[{value}]"
     if kind in _LOOKED_UP:
         return f"{_LOOKED_UP[kind]}[{value}]"
-    if kind == "string" and name in _REPEATED:
+    if kind == "long" and name in REPEATED:
+        return f"times[{value}]"
+    if kind in ("int", "long"):
+        return f"(small[{value}] if -1 < {value} < {_SMALL} else {kind}({value}))"
+    if kind == "string" and name in REPEATED:
         return f"texts[{value}]"
     if kind == "string":
         before.append(f"f{index} = {value}.encode()")
         return f"lengths[len(f{index})], f{index}"
     if kind == "union" and len(node) == 2 and node[0] == "null":
         if isinstance(node[1], dict) and node[1]["type"] == "record":
-            given[f"record{index}"] = _optional_record(node[1])
+            # The branch's number, zigzag, goes first.
+            given[f"record{index}"] = compiled(node[1], b"\2")
             return f"b'\\0' if m.get({name!r}) is None else record{index}({value})"
         inner: list[str] = []
         part = _part(node[1], name, index, inner, given)

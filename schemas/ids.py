@@ -1,6 +1,5 @@
 """Ids that anyone can compute: the same words give the same id on every machine, before anything is asked."""
 
-from base64 import b32encode
 from hashlib import blake2b
 
 DAY_US = 86_400_000_000
@@ -12,10 +11,10 @@ TEXT_MAX = 256
 
 
 def order_id(account: str, client_order_id: str, entered_us: int) -> str:
-    """Sixteen characters that name the order of an account, a client's id and a UTC day of entry."""
+    """Twenty hexadecimal digits that name the order of an account, a client's id and a UTC day of entry."""
     day = entered_us // DAY_US
     words = f"{account}\0{client_order_id}\0{day}".encode()
-    return b32encode(blake2b(words, digest_size=10).digest()).decode()
+    return blake2b(words, digest_size=10).hexdigest()
 
 
 def body_hash(*parts: object) -> int:

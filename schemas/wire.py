@@ -168,32 +168,23 @@ class Encoding:
 
 class Decoding:
     """How records of some writer's schema are read: `finish` makes a message, in place, of what fastavro
-    reads with `wire`; with `many` it reads an array of them.
+    reads with `wire`.
 
     Raises ValueError, KeyError or TypeError for a writer's schema that cannot be read as ours.
     """
 
-    __slots__ = ("finish", "many", "wire")
+    __slots__ = ("finish", "wire")
 
     def __init__(self, writer: Json, ours: Json) -> None:
         wire, self.finish = _Source().reading(expand(writer), expand(ours))
         self.wire = parse_schema(wire, named_schemas={})
-        self.many = parse_schema({"type": "array", "items": wire}, named_schemas={})
 
 
-def plain(writer: Json) -> tuple[Json, bytes, bool]:
-    """An expanded writer's schema without the optional records at its end, and the bytes of their absence.
-
-    Almost no record has them, and fastavro would take a tenth longer for each that it only finds absent.
-    What is left over after the rest has been read says for sure whether they are: it is exactly those
-    bytes. The third part says whether the last bytes of a value of our own say so, too, unread: they do
-    where such a record ends with an enum, which `schemas.encoder` never writes as number 0.
-    """
-    fields, told = list(writer["fields"]), True
-    while len(fields) > 1 and _is_optional_record(fields[-1]["type"]):
-        last = _inner(fields.pop()["type"])["fields"][-1]["type"]
-        told = told and _kind(last) == "enum"
-    return {**writer, "fields": fields}, b"\0" * (len(writer["fields"]) - len(fields)), told
+def optional_records_at_the_end(record: Json) -> int:
+    """How many of an expanded record's last fields are optional records: almost no message has those."""
+    return next(
+        number for number, field in enumerate(reversed(record["fields"])) if not _is_optional_record(field["type"])
+    )
 
 
 def _is_optional_record(node: Json) -> bool:

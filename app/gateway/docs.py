@@ -57,7 +57,7 @@ def page(name: str) -> Responses:
 
 
 _EXAMPLE_ORDER: Json = {
-    "order_id": "GVSTKJ3QXKQX5OZA",
+    "order_id": "3569352b7754ba17bb2f",
     "account": "demo-1",
     "client_order_id": "my-1",
     "symbol": "AAPL",

@@ -23,7 +23,7 @@ from app.gateway.shapes import ClientOrderId, ExactRoute, Name, OrderBody, Repla
 from app.gateway.store import Filter
 
 WAIT_MS_MAX = 30_000
-OrderId = Annotated[str, Path(min_length=1, max_length=64, examples=["GVSTKJ3QXKQX5OZA"])]
+OrderId = Annotated[str, Path(min_length=1, max_length=64, examples=["3569352b7754ba17bb2f"])]
 
 router = APIRouter(prefix="/orders", tags=["orders"], route_class=ExactRoute)
 

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Protocol
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from app.lanes import metrics
-from schemas.codec import HEADER, Codec
+from schemas.codec import Codec
 
 log = logging.getLogger("oms.recovery")
 
@@ -130,11 +130,10 @@ async def _read(consumer: AIOKafkaConsumer, live: dict[TopicPartition, dict[byte
 
 
 async def _restore(table: Recoverable, rows: dict[bytes, bytes], codec: Codec) -> None:
-    # Rows of one schema together: long runs decode faster, and a table takes them in any order.
-    restore, values = table.restore, sorted(rows.values(), key=lambda value: value[:HEADER])
+    restore, decode, values = table.restore, codec.decode, list(rows.values())
     rows.clear()
     for begin in range(0, len(values), CHUNK_ROWS):
-        for kind, row in codec.decode_own(values[begin : begin + CHUNK_ROWS]):
-            restore(kind, row)
+        for value in values[begin : begin + CHUNK_ROWS]:
+            restore(*decode(value))
         await asyncio.sleep(0)
     table.restored()

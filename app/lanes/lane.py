@@ -250,7 +250,7 @@ class Lane:
         }
         for short, delivery in taken.items():
             if short not in OUTSIDE:
-                self._sort_own(short, delivery, heard)
+                await self._sort_own(short, delivery, heard)
                 continue
             for raw in delivery.records:
                 try:
@@ -259,12 +259,20 @@ class Lane:
                     self._set_aside(raw, error)
         return heard
 
-    def _sort_own(self, short: str, delivery: Delivery, heard: dict[str, dict[str, list[Record]]]) -> None:
+    async def _sort_own(
+        self, short: str, delivery: Delivery, heard: dict[str, dict[str, list[Record]]]
+    ) -> None:
         """What lanes wrote for lanes: all of it decodes, and is where it belongs."""
-        decoded = self._decoder.codec.decode_own([raw.value or b"" for raw in delivery.records])
-        for raw, (kind, message) in zip(delivery.records, decoded, strict=True):
-            record = Record(kind, message, raw.offset, raw.timestamp * 1000)
-            heard[_STEP_OF[short, kind]][short].append(record)
+        decode = self._decoder.codec.decode
+        for raw in delivery.records:
+            try:
+                kind, message = decode(raw.value)
+            except KeyError:
+                # Written by a worker of another version.
+                kind, message = await self._decoder.decode(raw.value)
+            heard[_STEP_OF[short, kind]][short].append(
+                Record(kind, message, raw.offset, raw.timestamp * 1000)
+            )
 
     async def _sort_outside(self, short: str, raw: Raw, heard: dict[str, dict[str, list[Record]]]) -> None:
         """One record of whoever may write requests; raises DecodeError when it cannot be taken."""

@@ -2,44 +2,52 @@
 
 import asyncio
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 from app.lanes import metrics
 from app.lanes.decode import Raw
-from app.lanes.producer import LaneProducer
+from app.lanes.producer import Item, LaneProducer
 from app.pipeline import STEPS, Step
 from app.settings import Settings
 from schemas.codec import Codec, DecodeError
+from schemas.encoder import Encode
 from schemas.partitioning import lane_of
 from schemas.records import Row, Said
 from schemas.topics import TOPIC_OF_RECORD, changelog_name
 from tables.reference import Instruments
 
 Message = Mapping[str, Any]
-Item = tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]
 NO_HEADERS: list[tuple[str, bytes]] = []
 
 # The record key of each record that a lane says.
 KEYS: dict[str, Callable[[Message], str]] = {
-    "ClearedOrder": lambda m: m["symbol"],
-    "ClearedCancel": lambda m: m["symbol"],
-    "ClearedReplace": lambda m: m["symbol"],
-    "ClearedStatusRequest": lambda m: m["symbol"],
-    "Execution": lambda m: m["account"],
-    "OrderEvent": lambda m: m["order_id"],
-    "MassCancelReport": lambda m: m["account"],
+    "ClearedOrder": itemgetter("symbol"),
+    "ClearedCancel": itemgetter("symbol"),
+    "ClearedReplace": itemgetter("symbol"),
+    "ClearedStatusRequest": itemgetter("symbol"),
+    "Execution": itemgetter("account"),
+    "OrderEvent": itemgetter("order_id"),
+    "MassCancelReport": itemgetter("account"),
     "ControlReport": lambda m: m["account"] or m["symbol"],
-    "SelfTradePrevented": lambda m: m["symbol"],
-    "QuoteTaken": lambda m: m["symbol"],
-    "Trade": lambda m: m["symbol"],
-    "BookUpdate": lambda m: m["symbol"],
-    "SessionChange": lambda m: m["symbol"],
-    "AuctionIndication": lambda m: m["symbol"],
+    "SelfTradePrevented": itemgetter("symbol"),
+    "QuoteTaken": itemgetter("symbol"),
+    "Trade": itemgetter("symbol"),
+    "BookUpdate": itemgetter("symbol"),
+    "SessionChange": itemgetter("symbol"),
+    "AuctionIndication": itemgetter("symbol"),
     "Position": lambda m: f"{m['account']}|{m['asset']}",
-    "ReferencePrice": lambda m: m["symbol"],
+    "ReferencePrice": itemgetter("symbol"),
 }
+
+
+class _Route(NamedTuple):
+    """Where a record goes: how its bytes, its key and the items of its partition are found."""
+
+    encode: Encode
+    key: Callable[[Message], str]
+    items: Callable[[Message], list[Item]]
 
 
 class Outbox:
@@ -50,10 +58,11 @@ class Outbox:
         self._settings = settings
         self._codec = codec
         self._instruments = instruments
-        self._items: dict[tuple[str, int], list[Item]] = defaultdict(list)
+        # By topic, then by partition; emptied by `send`, never replaced.
+        self._items: dict[str, list[list[Item]]] = {}
         self._routes = {
             step.name: {
-                record: (settings.topic(TOPIC_OF_RECORD[record].short), key, self._partition_of(record))
+                record: _Route(codec.encoder(record), key, self._items_of(record))
                 for record, key in KEYS.items()
                 if TOPIC_OF_RECORD[record].short in step.says
             }
@@ -64,26 +73,32 @@ class Outbox:
 
     def add(self, step: Step, said: Iterable[Said]) -> None:
         """Encodes what an agent said; it may only say what the pipeline declares."""
-        encode, items, routes = self._codec.encode, self._items, self._routes[step.name]
+        routes = self._routes[step.name]
         for record, message in said:
             assert record in routes, f"{step.name} says {record}, which app/pipeline.py does not declare"
-            topic, key, partition = routes[record]
-            value = encode(record, message)
-            items[topic, partition(message)].append((key(message).encode(), value, NO_HEADERS))
+            encode, key, items = routes[record]
+            items(message).append((key(message).encode(), encode(message), NO_HEADERS))
 
-    def _partition_of(self, record: str) -> Callable[[Message], int]:
-        """How the partition of a record's messages is found."""
-        partitions, lane, place = self._settings.partitions, self._lane, self._instruments.lane_of_symbol
-        key = TOPIC_OF_RECORD[record].key
-        if key == "account":
-            return lambda message: lane_of(message["account"], partitions)
-        if key == "symbol":
-            return lambda message: place(message["symbol"], partitions)
-        return lambda _: lane
+    def _topic(self, name: str) -> list[list[Item]]:
+        """Items of a topic, by partition."""
+        if name not in self._items:
+            self._items[name] = [[] for _ in range(self._settings.partitions)]
+        return self._items[name]
+
+    def _items_of(self, record: str) -> Callable[[Message], list[Item]]:
+        """How the items of a message's partition are found."""
+        topic, lanes = TOPIC_OF_RECORD[record], self._settings.partitions
+        items, place = self._topic(self._settings.topic(topic.short)), self._instruments.lane_of_symbol
+        if topic.key == "account":
+            return lambda message: items[lane_of(message["account"], lanes)]
+        if topic.key == "symbol":
+            return lambda message: items[place(message["symbol"], lanes)]
+        own = items[self._lane]
+        return lambda _: own
 
     def add_rows(self, table: str, rows: Iterable[Row]) -> None:
         """Encodes a table's changed rows for its changelog."""
-        encode, items = self._codec.encode, self._items[(self._changelogs[table], self._lane)]
+        encode, items = self._codec.encode, self._topic(self._changelogs[table])[self._lane]
         for key, kind, row in rows:
             items.append((key.encode(), None if row is None else encode(kind, row), NO_HEADERS))
 
@@ -91,7 +106,7 @@ class Outbox:
         self, short: str, partition: int, key: bytes, value: bytes, headers: list[tuple[str, bytes]]
     ) -> None:
         """Bytes as they came, for another lane."""
-        self._items[(self._settings.topic(short), partition)].append((key, value, headers))
+        self._topic(self._settings.topic(short))[partition].append((key, value, headers))
 
     def dead_letter(self, raw: Raw, error: DecodeError) -> None:
         """A record that cannot be taken, with its bytes and the reason."""
@@ -107,26 +122,20 @@ class Outbox:
             "at_us": time.time_ns() // 1000,
         }
         name = self._settings.topic("dead-letters")
-        self._items[(name, self._lane)].append(
-            (raw.key, self._codec.encode("DeadLetter", letter), NO_HEADERS)
-        )
+        self._topic(name)[self._lane].append((raw.key, self._codec.encode("DeadLetter", letter), NO_HEADERS))
 
     async def send(self, producer: LaneProducer) -> "list[asyncio.Future[Any]]":
         """Hands everything to the producer; the futures tell when each batch is written."""
         timestamp_ms = self.at_us // 1000
         futures = []
-        for (topic, partition), items in self._items.items():
-            if not items:
-                continue
-            metrics.RECORDS_OUT.labels(topic).inc(len(items))
-            batch = producer.create_batch()
-            append = batch.append
-            for key, value, headers in items:
-                if append(timestamp=timestamp_ms, key=key, value=value, headers=headers) is None:
+        for topic, lanes in self._items.items():
+            for partition, items in enumerate(lanes):
+                if not items:
+                    continue
+                metrics.RECORDS_OUT.labels(topic).inc(len(items))
+                begin = 0
+                while begin < len(items):
+                    batch, begin = producer.filled(items, begin, timestamp_ms)
                     futures.append(await producer.send_batch(batch, topic, partition=partition))
-                    batch = producer.create_batch()
-                    append = batch.append
-                    append(timestamp=timestamp_ms, key=key, value=value, headers=headers)
-            futures.append(await producer.send_batch(batch, topic, partition=partition))
-        self._items.clear()
+                items.clear()
         return futures

@@ -1,7 +1,6 @@
 """Messages to bytes and back, and what hostile bytes get."""
 
 import json
-from collections.abc import Callable
 from decimal import Decimal, localcontext
 from io import BytesIO
 from typing import Any
@@ -372,17 +371,3 @@ def test_any_json_in_place_of_a_type_is_read_or_refused(kind: Any) -> None:
     codec.learn(FOREIGN, json.dumps(theirs))
     with pytest.raises(DecodeError):
         codec.decode(b"\0" + FOREIGN.to_bytes(4, "big") + b"\xff" * 3)
-
-
-def test_own_values_are_read_in_runs_as_one_by_one() -> None:
-    kinds = ["Execution", "Execution", "ClearedOrder", "Execution", "ClearedCancel", "ClearedCancel"]
-    values = [CODEC.encode(kind, sample(kind)) for kind in kinds]
-    assert CODEC.decode_own(values) == [CODEC.decode(value) for value in values]
-    assert CODEC.decode_own([]) == []
-
-
-@pytest.mark.parametrize("spoil", [lambda v: v[:-1], lambda v: v + b"\0", lambda v: v[:5]])
-def test_own_values_that_are_cut_or_too_long_are_refused(spoil: Callable[[bytes], bytes]) -> None:
-    value = CODEC.encode("Execution", sample("Execution"))
-    with pytest.raises(DecodeError):
-        CODEC.decode_own([value, spoil(value)])
