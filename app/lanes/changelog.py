@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Protocol
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from app.lanes import metrics
+from app.lanes.fetched import read_as_parsed
 from schemas.codec import Codec
 
 log = logging.getLogger("oms.recovery")
@@ -112,7 +113,7 @@ async def _read(consumer: AIOKafkaConsumer, live: dict[TopicPartition, dict[byte
     progress = Progress(sum(ends[tp] - begins[tp] for tp in live))
     unread = {tp for tp in live if ends[tp] > begins[tp]}
     while unread:
-        chunk = await consumer.getmany(*unread, timeout_ms=200, max_records=20_000)
+        chunk = await read_as_parsed(consumer, unread, records_max=20_000, wait_s=0.2)
         for tp, records in chunk.items():
             rows = live[tp]
             for record in records:

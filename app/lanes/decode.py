@@ -18,10 +18,8 @@ REGISTRY_PATIENCE_S = 5.0
 
 
 class Raw(Protocol):
-    """A record as aiokafka gives it; `timestamp` in milliseconds."""
+    """A record as it was fetched; `timestamp` in milliseconds."""
 
-    topic: str
-    partition: int
     offset: int
     timestamp: int
     key: bytes | None

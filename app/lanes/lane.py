@@ -256,7 +256,7 @@ class Lane:
                 try:
                     await self._sort_outside(short, raw, heard)
                 except DecodeError as error:
-                    self._set_aside(raw, error)
+                    self._set_aside(delivery.topic, raw, error)
         return heard
 
     async def _sort_own(
@@ -287,7 +287,7 @@ class Lane:
             kind, message = await self._decoder.decode(value)
         step = _STEP_OF.get((short, kind))
         if step is None:
-            raise DecodeError("DECODE_WRONG_RECORD", f"{raw.topic} carries no {kind}")
+            raise DecodeError("DECODE_WRONG_RECORD", f"{self._settings.topic(short)} carries no {kind}")
         if self._lane(message) != self.number:
             self._forward(short, raw, message)
         else:
@@ -308,7 +308,7 @@ class Lane:
         self._outbox.put_raw(short, self._lane(message), key, raw.value or b"", [FORWARDED])
         metrics.FORWARDED.labels(short).inc()
 
-    def _set_aside(self, raw: Raw, error: DecodeError) -> None:
-        self._outbox.dead_letter(raw, error)
+    def _set_aside(self, topic: str, raw: Raw, error: DecodeError) -> None:
+        self._outbox.dead_letter(topic, raw, error)
         metrics.DEAD_LETTERS.labels(error.reason).inc()
-        log.warning("dead letter: %s-%d@%d: %s", raw.topic, raw.partition, raw.offset, error)
+        log.warning("dead letter: %s-%d@%d: %s", topic, self.number, raw.offset, error)

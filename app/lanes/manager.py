@@ -19,6 +19,7 @@ from aiokafka.structs import OffsetAndMetadata
 from app.lanes import changelog, crash_points, metrics
 from app.lanes.decode import Decoder
 from app.lanes.fatal import die
+from app.lanes.fetched import hand_over_as_parsed
 from app.lanes.lane import Delivery, Inbox, Lane
 from app.lanes.producer import LaneProducer
 from app.lanes.reference import ReferenceReader
@@ -251,6 +252,7 @@ class LaneManager:
         before = {tp: s.position for tp, s in states.items() if s is not None and s.has_valid_position}
         if not before:
             return False
+        hand_over_as_parsed(consumer)
         fetched = await consumer._fetcher.fetched_records(list(before), timeout=0)
         for tp, start in before.items():
             # A position moves without records over markers and over what was aborted.

@@ -108,11 +108,11 @@ class Outbox:
         """Bytes as they came, for another lane."""
         self._topic(self._settings.topic(short))[partition].append((key, value, headers))
 
-    def dead_letter(self, raw: Raw, error: DecodeError) -> None:
-        """A record that cannot be taken, with its bytes and the reason."""
+    def dead_letter(self, topic: str, raw: Raw, error: DecodeError) -> None:
+        """A record of this lane that cannot be taken, with its bytes and the reason."""
         letter = {
-            "topic": raw.topic,
-            "partition": raw.partition,
+            "topic": topic,
+            "partition": self._lane,
             "offset": raw.offset,
             "timestamp_us": raw.timestamp * 1000,
             "key": raw.key,
