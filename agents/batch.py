@@ -1,6 +1,6 @@
 """What an agent is handed: the records of one lane and cycle that are for it, and its table."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
 from schemas.records import Record, Said
@@ -12,21 +12,21 @@ class Batch(Generic[Table]):
     """Records of one lane and cycle, in the order of their topic's log, and the lane's table.
 
     What the agent says is kept until the lane commits the cycle: it leaves as a whole, together with
-    the changed rows and the input offsets, or not at all. `at_us` is the cycle's time.
+    the changed rows and the input offsets, or not at all. `at_us` is the cycle's time. `say` emits messages,
+    each record name to its one topic; said soon after they were made, they are still in the processor's
+    cache when they are encoded.
     """
 
-    __slots__ = ("at_us", "passed", "records", "said", "table")
+    __slots__ = ("at_us", "passed", "records", "say", "table")
 
-    def __init__(self, table: Table, records: list[Record], at_us: int) -> None:
+    def __init__(
+        self, table: Table, records: list[Record], at_us: int, say: Callable[[Iterable[Said]], None]
+    ) -> None:
         self.table = table
         self.records = records
         self.at_us = at_us
-        self.said: list[Said] = []
+        self.say = say
         self.passed: list[Record] = []
-
-    def say(self, said: Iterable[Said]) -> None:
-        """Emits messages; each record name has one topic."""
-        self.said.extend(said)
 
     def pass_on(self, record: Record) -> None:
         """Hands a record to the next agent of the lane, within the cycle and its transaction."""

@@ -17,7 +17,7 @@ def _as_parsed(_: object, record: Any) -> Any:
 
 
 def hand_over_as_parsed(consumer: AIOKafkaConsumer) -> None:
-    """Has all that a consumer has fetched until now handed over as it was parsed; to be called right before."""
+    """Has what a consumer has fetched handed over as it was parsed; to be called right before draining."""
     for result in consumer._fetcher._records.values():
         if type(result) is FetchResult and result._partition_records is not None:
             result._partition_records._consumer_record = _as_parsed

@@ -152,7 +152,7 @@ class Lane:
                 await self._arrived.wait()
                 self._arrived.clear()
                 if self._stopping:
-                    return
+                    break
                 started_s = time.monotonic()
                 async with asyncio.timeout(self._settings.cycle_timeout_s):
                     await self._cycle(self._take())
@@ -161,6 +161,7 @@ class Lane:
                 rest_s = self._settings.cycle_floor_ms / 1000 - (time.monotonic() - started_s)
                 if rest_s > 0:
                     await asyncio.sleep(rest_s)
+            await self.producer.end_ahead()
         except TimeoutError:
             die(f"lane {self.number}: a cycle took over {self._settings.cycle_timeout_s} s; is Kafka there?")
         except BaseException as error:
@@ -198,9 +199,8 @@ class Lane:
             records += passed
             passed = []
             if records:
-                batch: Batch[Any] = Batch(self.tables[step.name], records, at_us)
+                batch: Batch[Any] = Batch(self.tables[step.name], records, at_us, outbox.adder(step))
                 await self._inboxes[step.name].process(batch)
-                outbox.add(step, batch.said)
                 passed = batch.passed
         for step in STEPS:
             outbox.add_rows(step.name, self.tables[step.name].changed_rows())
@@ -238,6 +238,7 @@ class Lane:
         crash_points.reached("before-commit")
         await producer.commit_transaction()
         crash_points.reached("after-commit")
+        await producer.begin_ahead(settings.app_id)
         self.positions.update(positions)
         metrics.COMMIT_SECONDS.observe(time.perf_counter() - started_s)
 

@@ -71,13 +71,17 @@ class Outbox:
         self._changelogs = {step.name: changelog_name(settings.app_id, step.name) for step in STEPS}
         self.at_us = time.time_ns() // 1000
 
-    def add(self, step: Step, said: Iterable[Said]) -> None:
-        """Encodes what an agent said; it may only say what the pipeline declares."""
+    def adder(self, step: Step) -> Callable[[Iterable[Said]], None]:
+        """What encodes the messages of an agent; it may only say what the pipeline declares."""
         routes = self._routes[step.name]
-        for record, message in said:
-            assert record in routes, f"{step.name} says {record}, which app/pipeline.py does not declare"
-            encode, key, items = routes[record]
-            items(message).append((key(message).encode(), encode(message), NO_HEADERS))
+
+        def add(said: Iterable[Said]) -> None:
+            for record, message in said:
+                assert record in routes, f"{step.name} says {record}, which app/pipeline.py does not declare"
+                encode, key, items = routes[record]
+                items(message).append((key(message).encode(), encode(message), NO_HEADERS))
+
+        return add
 
     def _topic(self, name: str) -> list[list[Item]]:
         """Items of a topic, by partition."""

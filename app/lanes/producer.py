@@ -6,7 +6,9 @@ COORDINATOR_NOT_AVAILABLE (offsets). aiokafka 0.14 sleeps 20 to 100 ms on these,
 coordinator on the last. Here they are asked again in 1 to 2 ms, a limited number of times.
 """
 
+import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import islice
 from typing import Any
 
@@ -17,6 +19,7 @@ from aiokafka.errors import (
     CoordinatorNotAvailableError,
     MessageSizeTooLargeError,
     NotEnoughReplicasError,
+    ProducerFenced,
 )
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.producer.sender import (
@@ -34,6 +37,9 @@ Item = tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]
 
 SOON_S = 0.001
 SHORTLY_S = 0.002
+# A transaction begun ahead is ended after so long without use, far below its timeout.
+IDLE_S = 3.0
+TRANSACTION_TIMEOUT_MS = 15_000
 # So many quick tries, about a second; then the condition is something else, and aiokafka's way is right.
 QUICK_TRIES = 500
 
@@ -73,6 +79,8 @@ class _QuickSender(Sender):  # type: ignore[misc]
     """aiokafka's sender with the handlers above."""
 
     _quick_tries = 0
+    # A group whose offsets the transaction will have, to be added before they are known.
+    group_ahead = ""
 
     def may_hurry(self) -> bool:
         """Whether the broker may be asked again at once."""
@@ -82,6 +90,15 @@ class _QuickSender(Sender):  # type: ignore[misc]
     def transaction_ended(self) -> None:
         """A transaction went through: quick tries count anew."""
         self._quick_tries = 0
+
+    def _maybe_do_transactional_request(self) -> "asyncio.Task[Any] | None":
+        manager, group = self._txn_manager, self.group_ahead
+        if group and manager.is_in_transaction() and not manager.partitions_to_add():
+            self.group_ahead = ""
+            if manager._txn_consumer_group is None:
+                return asyncio.ensure_future(self._do_add_offsets_to_txn(group))
+        task: asyncio.Task[Any] | None = super()._maybe_do_transactional_request()
+        return task
 
     async def _do_add_partitions_to_txn(self, tps: set[TopicPartition]) -> bool:
         node_id = await self._find_coordinator(
@@ -115,7 +132,7 @@ class LaneProducer(AIOKafkaProducer):  # type: ignore[misc]
             bootstrap_servers=bootstrap,
             client_id=transactional_id,
             transactional_id=transactional_id,
-            transaction_timeout_ms=15_000,
+            transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
             acks="all",
             linger_ms=0,
             max_batch_size=900_000,
@@ -131,6 +148,58 @@ class LaneProducer(AIOKafkaProducer):  # type: ignore[misc]
             retry_backoff_ms=50,
             request_timeout_ms=15_000,
         )
+        self._sent: set[TopicPartition] = set()
+        self._idle_timer: asyncio.TimerHandle | None = None
+        self._ending: asyncio.Future[None] | None = None
+
+    async def begin_transaction(self) -> None:
+        """Begins a transaction, or goes on with the one begun ahead."""
+        if self._ending is not None:
+            await self._ending
+            self._ending = None
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+            self._idle_timer = None
+        else:
+            await super().begin_transaction()
+
+    async def begin_ahead(self, group_id: str) -> None:
+        """Begins the next transaction while there is nothing to send yet.
+
+        The broker takes no new transaction of ours before it has written the markers of the last one; that,
+        and adding partitions and group, is done while nobody waits for it. Partitions that turn out not to be
+        needed cost a marker each, so only those of the last transaction are added. One that stays unused is
+        ended before the broker would abort it and fence us.
+        """
+        sent, self._sent = self._sent, set()
+        if not sent:
+            return
+        await super().begin_transaction()
+        for partition in sent:
+            self._txn_manager.maybe_add_partition_to_txn(partition)
+        self._sender.group_ahead = group_id
+        self._idle_timer = asyncio.get_running_loop().call_later(IDLE_S, self._end_idle)
+
+    def _end_idle(self) -> None:
+        self._idle_timer = None
+        self._ending = asyncio.ensure_future(super().commit_transaction())
+
+    async def end_ahead(self) -> None:
+        """Ends a transaction begun ahead, if there is one."""
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+            self._end_idle()
+        if self._ending is not None:
+            # Whoever has the lane now has ended it: there is nothing to lose in it.
+            with suppress(ProducerFenced):
+                await self._ending
+            self._ending = None
+
+    async def send_batch(self, batch: BatchBuilder, topic: str, *, partition: int) -> "asyncio.Future[Any]":
+        """Hands a batch over; the future tells when it is written."""
+        self._sent.add(TopicPartition(topic, partition))
+        written: asyncio.Future[Any] = await super().send_batch(batch, topic, partition=partition)
+        return written
 
     def filled(self, items: Sequence[Item], begin: int, timestamp_ms: int) -> tuple[BatchBuilder, int]:
         """A batch of items from one on, and where the next batch begins. Raises for one that fits in none.
