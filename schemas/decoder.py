@@ -10,7 +10,7 @@ and fastavro reads the record, or says what is wrong with it. A property test ho
 from collections.abc import Callable
 from typing import Any
 
-from schemas.encoder import MEMO_MAX, REPEATED
+from schemas.encoder import MEMO_MAX, REPEATED, zigzag
 from schemas.wire import expand
 
 Json = Any
@@ -144,10 +144,17 @@ class _Source:
             ]
         if kind == "boolean":
             return [f"{value} = booleans[v[p]]", "p += 1"]
-        if kind == "enum" and len(node["symbols"]) <= 64:
-            symbols = {number << 1: symbol for number, symbol in enumerate(node["symbols"])}
+        if kind == "enum":
+            # The first 64 by the byte of their number, the others by their two bytes.
+            symbols = {
+                number << 1 if number < 64 else zigzag(number): s for number, s in enumerate(node["symbols"])
+            }
             self._given[f"enum_{value}"] = symbols
-            return [f"{value} = enum_{value}[v[p]]", "p += 1"]
+            return [
+                "n = v[p]",
+                f"if n < 128: {value} = enum_{value}[n]; p += 1",
+                f"else: {value} = enum_{value}[v[p:p + 2]]; p += 2",
+            ]
         raise NotCompiled(f"{name}: {kind}")
 
     def _optional(self, node: Json, name: str, value: str, indent: str) -> str:

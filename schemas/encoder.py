@@ -129,7 +129,9 @@ def compiled(schema: Json, header: bytes) -> Encode:
         # What almost no message has must cost the others nothing.
         first = len(fields) - absent
         there = " or ".join(f"{field['name']!r} in m" for field in fields[first:])
-        lines.append(f"if not ({there}): return join((header, {', '.join(parts[:first])}, {bytes(absent)!r}))")
+        lines.append(
+            f"if not ({there}): return join((header, {', '.join(parts[:first])}, {bytes(absent)!r}))"
+        )
     lines.append(f"return join((header, {', '.join(parts)},))")
     exec("\n ".join(lines), given)
     encode: Encode = given["encode"]

@@ -183,7 +183,9 @@ class Decoding:
 def optional_records_at_the_end(record: Json) -> int:
     """How many of an expanded record's last fields are optional records: almost no message has those."""
     return next(
-        number for number, field in enumerate(reversed(record["fields"])) if not _is_optional_record(field["type"])
+        number
+        for number, field in enumerate(reversed(record["fields"]))
+        if not _is_optional_record(field["type"])
     )
 
 
