@@ -1,202 +1,199 @@
-"""An order as matching keeps it: a book entry, its owner's words, its state, and what is said of it."""
+"""Orders of the pipeline: made from their ClearedOrder, and what is said of them to everyone and to accounts.
+
+A happening of the engine has an order with its state at that moment; here it becomes an OrderEvent for
+everyone and, where it changes what the account has reserved, an Execution.
+"""
 
 from collections.abc import Mapping
 from sys import intern
 from typing import Any
 
-from schemas.messages import Door, ExecutionType, OrderEventType, OrderStatus, OrderType, Side, TimeInForce
-from schemas.numbers import average_price_e8
-from schemas.reasons import Reason
+from schemas.messages import ExecutionType, OrderEventType
+from schemas.numbers import average_price_e8, format_e8
 from schemas.records import Said
-from tables.book import Entry
-from tables.orders import TRANSITIONS, Step
+from tables.engine.checks import Asked
+from tables.engine.orders import LIMIT, PLAIN_FORCES, Happening, Instructions, Order, used
+from tables.engine.rows import instructions_of, instructions_row
+
+Message = Mapping[str, Any]
+
+# Their limit price is a protection, which is between the account and matching.
+_PROTECTED = frozenset(("market", "stop", "trailing_stop", "market_if_touched"))
 
 
-class Order(Entry):
-    """A live order. `quantity_e8` is `cum_quantity_e8` + `leaves_e8` until it ends.
-
-    `entry_id` is the client_order_id under which it was entered, empty while that is still its name.
-    `logged` says whether the changelog has a row of it.
-    """
-
-    __slots__ = (
-        "account",
-        "client_order_id",
-        "cum_notional_e16",
-        "cum_quantity_e8",
-        "door",
-        "entered_by",
-        "entry_id",
-        "logged",
-        "order_type",
-        "quantity_e8",
-        "status",
-        "symbol",
-        "time_in_force",
-        "version",
-    )
-
-    def __init__(self, message: Mapping[str, Any], symbol: str) -> None:
-        """A new order from its ClearedOrder."""
-        quantity_e8: int = message["quantity"]
-        self.order_id = message["order_id"]
-        self.side: Side = message["side"]
-        self.limit_price_e8 = message["limit_price"]
-        self.leaves_e8 = self.quantity_e8 = quantity_e8
-        self.arrival = 0
-        self.level = self.older = self.newer = None
-        self.symbol = symbol
+def order_of(message: Message, symbol: str) -> Order:
+    """A new order from its ClearedOrder; `symbol` is the market's own text of it."""
+    order = Order(
+        symbol,
+        message["order_id"],
         # Many orders share these words; each record brought its own copy.
-        self.account = intern(message["account"])
-        self.entered_by = intern(message["entered_by"])
-        self.client_order_id: str = message["client_order_id"]
-        self.entry_id = ""
-        self.order_type: OrderType = message["order_type"]
-        self.time_in_force: TimeInForce = message["time_in_force"]
-        self.cum_quantity_e8 = 0
-        self.cum_notional_e16 = 0
-        self.status: OrderStatus = "pending_new"
-        self.version = 0
-        self.door: Door = message["door"]
-        self.logged = False
-
-    @classmethod
-    def from_row(cls, row: Mapping[str, Any], symbol: str) -> "Order":
-        """A resting order from its BookOrderRow."""
-        order = cls(row, symbol)
-        order.entry_id = row["entry_id"]
-        order.cum_quantity_e8 = row["cum_quantity"]
-        order.cum_notional_e16 = row["cum_notional"]
-        order.leaves_e8 = order.quantity_e8 - order.cum_quantity_e8
-        order.arrival = row["arrival"]
-        order.version = row["version"]
-        order.status = "partially_filled" if order.cum_quantity_e8 else "new"
-        order.logged = True
-        return order
-
-    def row(self) -> dict[str, Any]:
-        """Its BookOrderRow."""
-        return {
-            "symbol": self.symbol,
-            "account": self.account,
-            "client_order_id": self.client_order_id,
-            "entry_id": self.entry_id,
-            "order_id": self.order_id,
-            "side": self.side,
-            "order_type": self.order_type,
-            "time_in_force": self.time_in_force,
-            "quantity": self.quantity_e8,
-            "limit_price": self.limit_price_e8,
-            "cum_quantity": self.cum_quantity_e8,
-            "cum_notional": self.cum_notional_e16,
-            "arrival": self.arrival,
-            "version": self.version,
-            "entered_by": self.entered_by,
-            "door": self.door,
-        }
-
-    def move(self, step: Step) -> None:
-        """The next status and version; raises KeyError for a step that its status does not allow."""
-        self.status = TRANSITIONS[self.status][step]
-        self.version += 1
-
-    def fill(self, quantity_e8: int, price_e8: int) -> None:
-        """Counts a fill that `leaves_e8` knows of already."""
-        self.cum_quantity_e8 += quantity_e8
-        self.cum_notional_e16 += quantity_e8 * price_e8
-        self.move("partially_filled" if self.leaves_e8 else "filled")
-
-    def amend(self, quantity_e8: int, price_e8: int, request_id: str) -> None:
-        """Takes a replace: total quantity (at least what was filled), price, and a new name unless empty."""
-        self.quantity_e8 = quantity_e8
-        self.leaves_e8 = quantity_e8 - self.cum_quantity_e8
-        self.limit_price_e8 = price_e8
-        if request_id:
-            self.entry_id = self.entry_id or self.client_order_id
-            self.client_order_id = request_id
-        self.move("replaced" if self.leaves_e8 else "closed")
-
-    def may_rest(self) -> bool:
-        """Whether what is left of it waits in the book."""
-        return self.order_type != "market" and self.time_in_force in ("gtc", "day")
-
-    def event(
-        self,
-        event: OrderEventType,
-        request_offset: int,
-        at_us: int,
-        reason: Reason = "NONE",
-        request_id: str = "",
-        text: str = "",
-        trade_id: str = "",
-        last_quantity_e8: int = 0,
-        last_price_e8: int = 0,
-    ) -> Said:
-        """An OrderEvent with its state as it is now."""
-        cum_e8 = self.cum_quantity_e8
-        return "OrderEvent", {
-            "event": event,
-            "status": self.status,
-            "account": self.account,
-            "client_order_id": self.client_order_id,
-            "order_id": self.order_id,
-            "symbol": self.symbol,
-            "side": self.side,
-            "order_type": self.order_type,
-            "time_in_force": self.time_in_force,
-            "version": self.version,
-            "quantity": self.quantity_e8,
-            "limit_price": 0 if self.order_type == "market" else self.limit_price_e8,
-            "cum_quantity": cum_e8,
-            "leaves_quantity": self.leaves_e8,
-            "average_price": average_price_e8(self.cum_notional_e16, cum_e8) if cum_e8 else 0,
-            "last_quantity": last_quantity_e8,
-            "last_price": last_price_e8,
-            "trade_id": trade_id,
-            "reason": reason,
-            "text": text,
-            "request_offset": request_offset,
-            "request_id": request_id,
-            "entered_by": self.entered_by,
-            "door": self.door,
-            "at_us": at_us,
-        }
-
-    def execution(
-        self,
-        execution_type: ExecutionType,
-        request_offset: int,
-        reason: Reason = "NONE",
-        request_id: str = "",
-        last_quantity_e8: int = 0,
-        last_price_e8: int = 0,
-    ) -> Said:
-        """An Execution for its account, with its state as it is now."""
-        return "Execution", {
-            "account": self.account,
-            "client_order_id": self.entry_id or self.client_order_id,
-            "execution_type": execution_type,
-            "last_quantity": last_quantity_e8,
-            "last_price": last_price_e8,
-            "leaves_quantity": self.leaves_e8,
-            "quantity": self.quantity_e8,
-            "limit_price": self.limit_price_e8,
-            "request_id": request_id,
-            "reason": reason,
-            "version": self.version,
-            "request_offset": request_offset,
-            "text": "",
-        }
+        intern(message["account"]),
+        message["client_order_id"],
+        message["side"],
+        message["order_type"],
+        message["time_in_force"],
+        message["quantity"],
+        message["limit_price"],
+    )
+    order.entered_by = intern(message["entered_by"])
+    order.door = message["door"]
+    instructions = message.get("instructions")
+    if instructions is not None:
+        order.extra = instructions_of(instructions)
+    elif order.order_type not in ("limit", "market") or order.time_in_force not in PLAIN_FORCES:
+        order.extra = Instructions()
+    return order
 
 
-def unknown_event(event: OrderEventType, message: Mapping[str, Any], at_us: int) -> Said:
-    """The refusal of a cancel or replace of an order that is not in the book.
+def asked_of(message: Message) -> Asked:
+    """What a ClearedReplace asks for; quantity and price of 0 stay."""
+    asked = Asked()
+    asked.client_order_id = message["request_id"]
+    asked.quantity_e8 = message["quantity"] or None
+    asked.limit_price_e8 = message["limit_price"] or None
+    changes = message.get("changes")
+    if changes is not None:
+        asked.stop_price_e8 = changes["stop_price"]
+        asked.display_e8 = changes["display_quantity"]
+        asked.time_in_force = changes["time_in_force"]
+        asked.expire_at_us = changes["expire_at_us"]
+    return asked
+
+
+def event(happening: Happening, request_offset: int, request_id: str, at_us: int) -> Said:
+    """The OrderEvent of an order's happening."""
+    name, order, status, version, quantity_e8, limit_e8, cum_e8, leaves_e8, notional_e16, reason, text = (
+        happening
+    )
+    return order_event(
+        name, order, status, version, quantity_e8, limit_e8, cum_e8, leaves_e8, notional_e16,
+        request_offset, at_us, reason, request_id, text or _text(happening), "", 0, 0,
+    )  # fmt: skip
+
+
+def _text(happening: Happening) -> str:
+    """What an end for want of liquidity left over."""
+    if happening[9] != "MATCHING_NO_LIQUIDITY":
+        return ""
+    _, _, _, _, quantity_e8, limit_e8, cum_e8, _, _, _, _ = happening
+    return f"limit={format_e8(limit_e8)} left={format_e8(quantity_e8 - cum_e8)}"
+
+
+def order_event(
+    name: str,
+    order: Order,
+    status: str,
+    version: int,
+    quantity_e8: int,
+    limit_e8: int,
+    cum_e8: int,
+    leaves_e8: int,
+    notional_e16: int,
+    request_offset: int,
+    at_us: int,
+    reason: str,
+    request_id: str,
+    text: str,
+    trade_id: str,
+    last_quantity_e8: int,
+    last_price_e8: int,
+) -> Said:
+    """An OrderEvent of an order in the state given."""
+    order_type = order.order_type
+    if order_type != "limit" and not _shows_limit(name, order):
+        limit_e8 = 0
+    message = {
+        "event": name,
+        "status": status,
+        "account": order.account,
+        "client_order_id": order.client_order_id,
+        "order_id": order.order_id,
+        "symbol": order.symbol,
+        "side": order.side,
+        "order_type": order_type,
+        "time_in_force": order.time_in_force,
+        "version": version,
+        "quantity": quantity_e8,
+        "limit_price": limit_e8,
+        "cum_quantity": cum_e8,
+        "leaves_quantity": leaves_e8,
+        "average_price": average_price_e8(notional_e16, cum_e8) if cum_e8 else 0,
+        "last_quantity": last_quantity_e8,
+        "last_price": last_price_e8,
+        "trade_id": trade_id,
+        "reason": reason,
+        "text": text,
+        "request_offset": request_offset,
+        "request_id": request_id,
+        "entered_by": order.entered_by,
+        "door": order.door,
+        "at_us": at_us,
+    }
+    if order.extra is not None:
+        message["instructions"] = said_instructions(order.extra)
+    return "OrderEvent", message
+
+
+def _shows_limit(name: str, order: Order) -> bool:
+    """Whether a limit price is the client's own, not the protection of an order without one."""
+    if order.order_type == "market_to_limit":
+        return order.kind == LIMIT and name != "accepted"
+    return order.order_type not in _PROTECTED
+
+
+def said_instructions(extra: Instructions) -> dict[str, Any] | None:
+    """Instructions as they are said; None where none are used."""
+    return instructions_row(extra) if used(extra) else None
+
+
+def order_state(name: OrderEventType, order: Order, request_offset: int, at_us: int) -> Said:
+    """An OrderEvent of an order as it is now."""
+    return order_event(
+        name, order, order.status, order.version, order.quantity_e8, order.limit_price_e8,
+        order.cum_quantity_e8, order.leaves_e8, order.cum_notional_e16,
+        request_offset, at_us, "NONE", "", "", "", 0, 0,
+    )  # fmt: skip
+
+
+def execution(
+    execution_type: str,
+    order: Order,
+    version: int,
+    quantity_e8: int,
+    limit_e8: int,
+    leaves_e8: int,
+    request_offset: int,
+    reason: str,
+    request_id: str,
+    last_quantity_e8: int,
+    last_price_e8: int,
+) -> Said:
+    """An Execution for an order's account, with the order in the state given."""
+    return "Execution", {
+        "account": order.account,
+        "client_order_id": order.entry_id or order.client_order_id,
+        "execution_type": execution_type,
+        "last_quantity": last_quantity_e8,
+        "last_price": last_price_e8,
+        "leaves_quantity": leaves_e8,
+        "quantity": quantity_e8,
+        "limit_price": limit_e8,
+        "request_id": request_id,
+        "reason": reason,
+        "version": version,
+        "request_offset": request_offset,
+        "text": "",
+    }
+
+
+def unknown_event(name: str, message: Message, at_us: int) -> Said:
+    """The refusal of a cancel or replace of an order that is not live.
 
     Its status is rejected, as FIX 4.3 D7a has it for an unknown order; version 0 says that it is no
     state of the order, which may have ended while the request was on its way.
     """
     return "OrderEvent", {
-        "event": event,
+        "event": name,
         "status": "rejected",
         "account": message["account"],
         "client_order_id": message["client_order_id"],
@@ -224,8 +221,8 @@ def unknown_event(event: OrderEventType, message: Mapping[str, Any], at_us: int)
     }
 
 
-def unknown_execution(execution_type: ExecutionType, message: Mapping[str, Any]) -> Said:
-    """Tells an account that an order it named is not in the book."""
+def unknown_execution(execution_type: ExecutionType, message: Message) -> Said:
+    """Tells an account that an order it named is not live."""
     return "Execution", {
         "account": message["account"],
         "client_order_id": message["client_order_id"],

@@ -1,51 +1,69 @@
-"""Matching: one price-time book per symbol, and what its orders, their owners and onlookers are told.
+"""Matching: the markets of a lane, and what their orders, their owners and onlookers are told.
 
-The rules:
-- Better price first, then older first; a trade is at the maker's price, never beyond the taker's.
-- A new order is accepted first, then trades, and what is left rests (limit with GTC or DAY) or is
-  canceled: the rest of a market or IOC order, and at once the whole of a FOK that cannot be filled in
-  full. A market order's `limit_price` is its protection: the worst price it may trade at.
-- Replacing with less quantity at the same price keeps the order's place; another price or more quantity
-  loses it, and trades first with what it crosses. Down to no more than what was filled, the order is
-  filled, at that quantity (FIX 4.2 D11).
-- `request_offset` of an event names the request of the same account that caused it: a taker's trades
-  carry that of its order or replace, a maker's -1, for another's request caused them.
-- A cancel of an order that is not in the book is refused to whoever asked for it. Of a mass cancel or
-  a kill switch nobody is told so: what they wanted is so already.
+The rules of trading are those of docs/matching.md, which the engine (`tables/engine`) follows. Here:
+- A cleared request or a control of a symbol becomes a command of its market; what happened there becomes
+  events for everyone, executions for accounts, trades, and rows for the changelog.
+- `request_offset` of an event names the request of the same account that caused it: what happens to the
+  order of a request carries that of the request, what it causes for others -1.
+- A cancel of an order that is not live is refused to whoever asked for it. Of a mass cancel or a kill
+  switch nobody is told so: what they wanted is so already.
 - A control of a symbol that comes here was found valid by risk; it is applied and reported here.
+- A quote is taken where the market needs it (`watched`), and said as it was taken.
+- Values of plain orders were found valid by accounts and risk; those of others are looked at again.
 
 A lane asks `end_cycle` before `changed_rows`: an update of a book counts in the book's row.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any
 
-from schemas.numbers import format_e8
 from schemas.reasons import Reason
 from schemas.records import Record, Row, Said
-from tables.book_orders import Order, unknown_event, unknown_execution
+from tables.book_orders import (
+    asked_of,
+    event,
+    execution,
+    order_event,
+    order_of,
+    order_state,
+    unknown_event,
+    unknown_execution,
+)
+from tables.engine import checks, rows
+from tables.engine.checking import check_market
+from tables.engine.market import CALLS
+from tables.engine.orders import Happening, Order
+from tables.instrument_rules import InstrumentRules
 from tables.markets import Market
-from tables.reference import Instruments
-
-_Ending = Literal["canceled", "expired"]
+from tables.reference import Instrument, Instruments
 
 # A cancel for one of these was asked for by someone, who is owed an answer.
 _ASKED_FOR = ("NONE", "MATCHING_CANCELED_BY_REQUEST")
+# Events that end an order, and so what its account has reserved.
+_ENDS = ("canceled", "expired", "rejected")
+# Events that answer a request of their order.
+_ANSWERS = ("canceled", "replaced", "replace_rejected")
+_WITH_LIMIT = ("limit", "stop_limit")
 
 
 class Matching:
     """The books of a lane's symbols."""
 
     def __init__(self, lane: int, instruments: Instruments) -> None:
-        """Made like the other tables of a lane; matching needs no word of either: risk saw to them."""
+        """Made like the other tables of a lane; an instrument's rules are taken as they are when needed."""
+        self._instruments = instruments
         self._markets: dict[str, Market] = {}
+        self._live: dict[str, Order] = {}
+        # Symbols whose markets need every quote.
+        self.watched: set[str] = set()
         # Changed since changed_rows was asked last; an order's None says that its row must go.
         self._changed_markets: dict[str, Market] = {}
         self._changed_orders: dict[str, Order | None] = {}
         self._restoring: list[Order] = []
+        self._restoring_lists: list[dict[str, Any]] = []
 
     def apply(self, record: Record, at_us: int) -> list[Said]:
-        """Takes a cleared request or a control of a symbol; says what happened, in that order."""
+        """Takes a cleared request, a control of a symbol or a quote; says what happened, in that order."""
         return _HANDLERS[record.kind](self, record, at_us)
 
     def end_cycle(self, at_us: int) -> list[Said]:
@@ -55,98 +73,92 @@ class Matching:
 
     def changed_rows(self) -> list[Row]:
         """Rows that changed since the last call; an order that came and went in between leaves none."""
-        rows = [
-            Row(f"book|{symbol}", "BookRow", market.row()) for symbol, market in self._changed_markets.items()
-        ]
+        changed: list[Row] = []
+        for symbol, market in self._changed_markets.items():
+            changed.append(Row(f"book|{symbol}", "BookRow", market.row()))
+            self._list_rows(market, changed)
         for order_id, order in self._changed_orders.items():
             if order is not None:
                 order.logged = True
-            rows.append(Row(order_id, "BookOrderRow", None if order is None else order.row()))
+            changed.append(Row(order_id, "BookOrderRow", None if order is None else rows.order_row(order)))
         self._changed_markets.clear()
         self._changed_orders.clear()
-        return rows
+        return changed
+
+    def _list_rows(self, market: Market, changed: list[Row]) -> None:
+        core = market.core
+        for key, found in core.lists_changed.items():
+            row = rows.list_row(core.symbol, found) if core.lists.get(key) is found else None
+            changed.append(Row(f"list|{core.symbol}|{found.account}|{found.link_id}", "ListRow", row))
+        core.lists_changed.clear()
+
+    # Restoring.
 
     def restore(self, kind: str, row: Mapping[str, Any]) -> None:
         """Takes a row of the changelog, in any order."""
-        symbol = row["symbol"]
-        market = self._markets.get(symbol) or self._markets.setdefault(symbol, Market(symbol))
+        market = self._known(row["symbol"])
         if kind == "BookRow":
             market.restore(row)
+        elif kind == "ListRow":
+            self._restoring_lists.append(dict(row))
         else:
-            self._restoring.append(Order.from_row(row, market.symbol))
+            order = rows.order_of(row)
+            order.symbol = market.symbol
+            self._restoring.append(order)
 
     def restored(self) -> None:
-        """Puts the restored orders into their books, oldest first; asserts that they can be true."""
-        self._restoring.sort(key=lambda order: order.arrival)
-        for order in self._restoring:
-            self._markets[order.symbol].restore_order(order)
+        """Puts the restored orders where they were, oldest first; asserts that they can be true."""
+        cores = {symbol: market.core for symbol, market in self._markets.items()}
+        rows.restore_lists(cores, self._restoring_lists)
+        rows.restore_orders(cores, self._restoring)
         self._restoring.clear()
+        self._restoring_lists.clear()
         for market in self._markets.values():
-            market.restored()
+            self._watch(market)
 
     def check(self) -> None:
         """Asserts what must be true of every book and order between two records; for tests."""
         for market in self._markets.values():
-            market.check()
+            check_market(market.core)
 
     def resting(self, symbol: str) -> list[Order]:
-        """Every resting order of a symbol: bids, then asks, best price first, oldest first."""
+        """Every live order of a symbol: bids and asks by priority, then those that are not in the book."""
         market = self._markets.get(symbol)
-        return [] if market is None else market.book.by_priority()
+        return [] if market is None else market.core.listing()
+
+    # Markets.
+
+    def _known(self, symbol: str) -> Market:
+        market = self._markets.get(symbol)
+        if market is None:
+            market = self._markets[symbol] = Market(symbol, None, self._live)
+        instrument = self._instruments.get(symbol)
+        if instrument is not market.instrument:
+            market.instrument = instrument
+            market.core.rules = _rules(symbol, instrument)
+            market.core.settle()
+        return market
 
     def _market(self, symbol: str) -> Market:
         """The market of a symbol, from now on counted as changed."""
-        market = self._markets.get(symbol)
-        if market is None:
-            market = self._markets[symbol] = Market(symbol)
+        market = self._known(symbol)
         self._changed_markets[symbol] = market
         return market
 
     def _find(self, message: Mapping[str, Any]) -> Order | None:
-        market = self._markets.get(message["symbol"])
-        return None if market is None else market.book.entries.get(message["order_id"])
+        order = self._live.get(message["order_id"])
+        return None if order is None or order.symbol != message["symbol"] else order
 
-    def _new(self, record: Record, at_us: int) -> list[Said]:
-        message = record.message
-        market, offset = self._market(message["symbol"]), message["request_offset"]
-        order = Order(message, market.symbol)
-        order.move("accepted")
-        said = [order.event("accepted", offset, at_us)]
-        if order.time_in_force == "fok":
-            available_e8 = market.book.available(order.side, order.limit_price_e8, order.leaves_e8)
-            if available_e8 < order.leaves_e8:
-                text = f"available={format_e8(available_e8)} asked={format_e8(order.leaves_e8)}"
-                return said + _end(order, "canceled", "MATCHING_NOT_FILLABLE", offset, at_us, text=text)
-        self._match(market, order, offset, at_us, said)
-        if order.leaves_e8:
-            if order.may_rest():
-                market.rest(order)
-                self._remember(order)
-            else:
-                text = f"limit={format_e8(order.limit_price_e8)} left={format_e8(order.leaves_e8)}"
-                said += _end(order, "canceled", "MATCHING_NO_LIQUIDITY", offset, at_us, text=text)
-        return said
-
-    def _match(self, market: Market, taker: Order, offset: int, at_us: int, said: list[Said]) -> None:
-        """Trades an order that is not in the book with what it crosses."""
-        for maker, quantity_e8 in market.book.take(taker.side, taker.limit_price_e8, taker.leaves_e8):
-            price_e8 = maker.limit_price_e8
-            market.trades += 1
-            trade_id = f"{market.symbol}-{market.trades}"
-            taker.leaves_e8 -= quantity_e8
-            taker.fill(quantity_e8, price_e8)
-            maker.fill(quantity_e8, price_e8)
-            said += (
-                _trade(maker, taker, market.trades, trade_id, quantity_e8, at_us),
-                taker.event("trade", offset, at_us, "NONE", "", "", trade_id, quantity_e8, price_e8),
-                maker.event("trade", -1, at_us, "NONE", "", "", trade_id, quantity_e8, price_e8),
-                taker.execution("fill", offset, "NONE", "", quantity_e8, price_e8),
-                maker.execution("fill", -1, "NONE", "", quantity_e8, price_e8),
-            )
-            self._remember(maker)
+    def _watch(self, market: Market) -> None:
+        """Keeps account of whether a market needs quotes."""
+        core = market.core
+        if core.triggers or core.pegs or core.session in CALLS or core.rules.dynamic_collar_bps:
+            self.watched.add(core.symbol)
+        else:
+            self.watched.discard(core.symbol)
 
     def _remember(self, order: Order) -> None:
-        """Has the row of an order that rests written, or taken away once it ended."""
+        """Has the row of a live order written, or taken away once it ended."""
         if order.leaves_e8:
             self._changed_orders[order.order_id] = order
         elif order.logged:
@@ -154,106 +166,237 @@ class Matching:
         else:
             self._changed_orders.pop(order.order_id, None)
 
+    # Requests.
+
+    def _new(self, record: Record, at_us: int) -> list[Said]:
+        message = record.message
+        market = self._market(message["symbol"])
+        order = order_of(message, market.symbol)
+        reason = ""
+        if order.extra is not None:
+            given = order.order_type in _WITH_LIMIT
+            reason = checks.invalid(order, given, order.extra.stop_price_e8 != 0, market.core.rules, at_us)
+        happened = market.core.new(order, at_us, reason)
+        return self._told(market, happened, order, message["request_offset"], "", at_us)
+
     def _cancel(self, record: Record, at_us: int) -> list[Said]:
         message = record.message
         reason: Reason = message["reason"]
         order = self._find(message)
-        if order is None:
+        if order is None and message["symbol"] not in self._markets:
             return [unknown_event("cancel_rejected", message, at_us)] if reason in _ASKED_FOR else []
-        if reason == "NONE":
-            reason = "MATCHING_CANCELED_BY_REQUEST"
-        return self._end_resting(
-            order, "canceled", reason, message["request_offset"], at_us, message["request_id"]
-        )
-
-    def _end_resting(
-        self, order: Order, how: _Ending, reason: Reason, offset: int, at_us: int, request_id: str = ""
-    ) -> list[Said]:
-        self._market(order.symbol).book.remove(order)
-        said = _end(order, how, reason, offset, at_us, request_id)
-        self._remember(order)
-        return said
+        market = self._known(message["symbol"])
+        given = "MATCHING_CANCELED_BY_REQUEST" if reason == "NONE" else reason
+        happened = market.core.cancel(order, at_us, given)
+        said: list[Said] = []
+        if (happened and happened[-1][0] == "unknown") or order is None:
+            happened = [happening for happening in happened if happening[0] != "unknown"]
+            if reason in _ASKED_FOR:
+                said = [unknown_event("cancel_rejected", message, at_us)]
+        if not happened:
+            return said
+        self._changed_markets[market.symbol] = market
+        offset, request_id = message["request_offset"], message["request_id"]
+        return self._told(market, happened, order, offset, request_id, at_us) + said
 
     def _replace(self, record: Record, at_us: int) -> list[Said]:
         message = record.message
         order = self._find(message)
-        if order is None:
-            return [
-                unknown_event("replace_rejected", message, at_us),
-                unknown_execution("replace_rejected", message),
-            ]
-        market = self._market(order.symbol)
-        offset, request_id = message["request_offset"], message["request_id"]
-        kept = market.amend(order, message["quantity"], message["limit_price"], request_id)
-        said = [
-            order.event("replaced", offset, at_us, request_id=request_id),
-            order.execution("replaced", offset, request_id=request_id),
+        unknown = [
+            unknown_event("replace_rejected", message, at_us),
+            unknown_execution("replace_rejected", message),
         ]
-        if not kept and order.leaves_e8:
-            self._match(market, order, offset, at_us, said)
-            if order.leaves_e8:
-                market.rest(order)
-        self._remember(order)
-        return said
+        if order is None and message["symbol"] not in self._markets:
+            return unknown
+        market = self._known(message["symbol"])
+        happened = market.core.replace(order, asked_of(message), at_us, checked=True)
+        told = [happening for happening in happened if happening[0] != "unknown"]
+        said = unknown if len(told) < len(happened) else []
+        if not told:
+            return said
+        self._changed_markets[market.symbol] = market
+        offset, request_id = message["request_offset"], message["request_id"]
+        return self._told(market, told, order, offset, request_id, at_us) + said
 
     def _tell_status(self, record: Record, at_us: int) -> list[Said]:
         order = self._find(record.message)
         if order is None:
             return [unknown_execution("status_unknown", record.message)]
-        return [order.event("order_status", record.message["request_offset"], at_us)]
+        return [order_state("order_status", order, record.message["request_offset"], at_us)]
+
+    def _quote(self, record: Record, at_us: int) -> list[Said]:
+        """Takes a quote that differs from what the market knows; a last price older than its own is none."""
+        quote = record.message
+        core = self._known(quote["symbol"]).core
+        bid_e8, ask_e8 = quote["bid"], quote["ask"]
+        last_e8 = quote["last"] if record.logged_us > core.last_us else 0
+        if (bid_e8, ask_e8) == (core.bid_e8, core.ask_e8) and last_e8 in (0, core.last_e8):
+            return []
+        market = self._market(quote["symbol"])
+        taken: Said = (
+            "QuoteTaken",
+            {
+                "symbol": market.symbol,
+                "bid": bid_e8,
+                "ask": ask_e8,
+                "last": last_e8,
+                "at_us": at_us,
+            },
+        )
+        happened = core.quote(bid_e8, ask_e8, last_e8, at_us)
+        return [taken, *self._told(market, happened, None, -1, "", at_us)]
+
+    # Controls.
 
     def _set_symbol_state(self, record: Record, at_us: int) -> list[Said]:
-        """Whether new orders pass is risk's business; the resting ones are canceled when that is wanted."""
+        """Whether new orders pass is risk's business; live ones are canceled when that is wanted."""
         if record.message["cancel_orders"]:
             return self._cancel_symbol(record, at_us)
         return [_control_report(record, "", at_us)]
 
     def _set_price_band(self, record: Record, at_us: int) -> list[Said]:
-        """The band is risk's; resting orders stay, whatever their price."""
+        """The band around quotes is risk's; resting orders stay, whatever their price."""
         return [_control_report(record, "", at_us)]
 
     def _cancel_symbol(self, record: Record, at_us: int) -> list[Said]:
-        orders = self.resting(record.message["symbol"])
-        return self._end_all(orders, "canceled", "MATCHING_CANCELED_BY_OPERATOR", record, at_us)
+        core = self._market(record.message["symbol"]).core
+        orders = core.listing()
+        happened = core.end_all(orders, "canceled", "MATCHING_CANCELED_BY_OPERATOR", at_us)
+        return self._controlled(record, happened, f"orders={_ended(happened)}", at_us)
 
     def _expire_day(self, record: Record, at_us: int) -> list[Said]:
-        orders = [order for order in self.resting(record.message["symbol"]) if order.time_in_force == "day"]
-        return self._end_all(orders, "expired", "MATCHING_END_OF_DAY", record, at_us)
+        happened = self._market(record.message["symbol"]).core.expire_day(at_us)
+        return self._controlled(record, happened, f"orders={_ended(happened)}", at_us)
 
-    def _end_all(
-        self, orders: list[Order], how: _Ending, reason: Reason, record: Record, at_us: int
-    ) -> list[Said]:
-        """Ends resting orders for a control, in their priority, and reports it."""
-        said: list[Said] = []
-        for order in orders:
-            said += self._end_resting(order, how, reason, -1, at_us)
-        said.append(_control_report(record, f"orders={len(orders)}", at_us))
+    def _set_session(self, record: Record, at_us: int) -> list[Said]:
+        core = self._market(record.message["symbol"]).core
+        return self._controlled(record, core.set_session(record.message["session"], at_us), "", at_us)
+
+    def _uncross(self, record: Record, at_us: int) -> list[Said]:
+        core = self._market(record.message["symbol"]).core
+        return self._controlled(record, core.uncross(at_us), "", at_us)
+
+    def _set_trading_band(self, record: Record, at_us: int) -> list[Said]:
+        message = record.message
+        core = self._market(message["symbol"]).core
+        return self._controlled(record, core.set_band(message["low"], message["high"], at_us), "", at_us)
+
+    def _controlled(self, record: Record, happened: list[Happening], text: str, at_us: int) -> list[Said]:
+        market = self._market(record.message["symbol"])
+        said = self._told(market, happened, None, -1, "", at_us)
+        said.append(_control_report(record, text, at_us))
         return said
 
+    # What is said.
 
-def _end(
-    order: Order,
-    how: _Ending,
-    reason: Reason,
-    offset: int,
-    at_us: int,
-    request_id: str = "",
-    text: str = "",
-) -> list[Said]:
-    """Ends what is left of an order that is not in the book, or no longer."""
-    order.leaves_e8 = 0
-    order.move(how)
-    return [order.event(how, offset, at_us, reason, request_id, text), order.execution(how, offset, reason)]
+    def _told(
+        self,
+        market: Market,
+        happened: list[Happening],
+        subject: Order | None,
+        offset: int,
+        request_id: str,
+        at_us: int,
+    ) -> list[Said]:
+        """Says what happened; `subject` is the order of the request with the given offset and id."""
+        said: list[Said] = []
+        for happening in happened:
+            name = happening[0]
+            if name == "trade":
+                self._tell_trade(happening, subject, offset, at_us, said)
+            elif name in _OTHERS:
+                said.append(_OTHERS[name](market.symbol, happening, at_us))
+            else:
+                order = happening[1]
+                own = offset if order is subject else -1
+                answered = ""
+                if order is subject and request_id and name in _ANSWERS:
+                    answered, request_id = request_id, ""
+                said.append(event(happening, own, answered, at_us))
+                if name in _EXECUTED:
+                    _, _, _, version, quantity_e8, limit_e8, _, leaves_e8, _, reason, _ = happening
+                    said.append(
+                        execution(
+                            name, order, version, quantity_e8, limit_e8, leaves_e8, own, reason,
+                            answered if name != "canceled" else "", 0, 0,
+                        )
+                    )  # fmt: skip
+                self._remember(order)
+        core = market.core
+        if core.changed:
+            for order in core.changed:
+                self._remember(order)
+            core.changed.clear()
+        if core.unusual or self.watched:
+            self._watch(market)
+        return said
+
+    def _tell_trade(
+        self, happening: Happening, subject: Order | None, offset: int, at_us: int, said: list[Said]
+    ) -> None:
+        (
+            _, number, price_e8, last_e8, aggressor_side,
+            taker, status, version, quantity_e8, limit_e8, cum_e8, leaves_e8, notional_e16,
+            maker, maker_status, maker_version, maker_quantity_e8, maker_limit_e8, maker_cum_e8,
+            maker_leaves_e8, maker_notional_e16,
+        ) = happening  # fmt: skip
+        symbol = taker.symbol
+        trade_id = f"{symbol}-{number}"
+        takers = offset if taker is subject else -1
+        makers = offset if maker is subject else -1
+        said += (
+            ("Trade", {
+                "trade_id": trade_id,
+                "symbol": symbol,
+                "sequence": number,
+                "price": price_e8,
+                "quantity": last_e8,
+                "aggressor_side": aggressor_side,
+                "maker_account": maker.account,
+                "maker_client_order_id": maker.client_order_id,
+                "maker_order_id": maker.order_id,
+                "taker_account": taker.account,
+                "taker_client_order_id": taker.client_order_id,
+                "taker_order_id": taker.order_id,
+                "at_us": at_us,
+            }),
+            order_event(
+                "trade", taker, status, version, quantity_e8, limit_e8, cum_e8, leaves_e8, notional_e16,
+                takers, at_us, "NONE", "", "", trade_id, last_e8, price_e8,
+            ),
+            order_event(
+                "trade", maker, maker_status, maker_version, maker_quantity_e8, maker_limit_e8, maker_cum_e8,
+                maker_leaves_e8, maker_notional_e16, makers, at_us, "NONE", "", "", trade_id, last_e8, price_e8,
+            ),
+            execution(
+                "fill", taker, version, quantity_e8, limit_e8, leaves_e8, takers, "NONE", "", last_e8, price_e8
+            ),
+            execution(
+                "fill", maker, maker_version, maker_quantity_e8, maker_limit_e8, maker_leaves_e8, makers,
+                "NONE", "", last_e8, price_e8,
+            ),
+        )  # fmt: skip
+        self._remember(maker)
+        self._remember(taker)
 
 
-def _trade(maker: Order, taker: Order, sequence: int, trade_id: str, quantity_e8: int, at_us: int) -> Said:
-    return "Trade", {
-        "trade_id": trade_id,
-        "symbol": taker.symbol,
-        "sequence": sequence,
-        "price": maker.limit_price_e8,
+def _ended(happened: list[Happening]) -> int:
+    return sum(happening[0] in _ENDS for happening in happened)
+
+
+def _rules(symbol: str, instrument: Instrument | None) -> InstrumentRules:
+    """What matching must know of an instrument; without one, anything goes."""
+    if instrument is None:
+        return InstrumentRules(symbol)
+    return instrument.rules
+
+
+def _prevented(symbol: str, happening: Happening, at_us: int) -> Said:
+    _, price_e8, quantity_e8, maker, _, _, _, taker, _, _, _ = happening
+    return "SelfTradePrevented", {
+        "symbol": symbol,
+        "price": price_e8,
         "quantity": quantity_e8,
-        "aggressor_side": taker.side,
         "maker_account": maker.account,
         "maker_client_order_id": maker.client_order_id,
         "maker_order_id": maker.order_id,
@@ -262,6 +405,31 @@ def _trade(maker: Order, taker: Order, sequence: int, trade_id: str, quantity_e8
         "taker_order_id": taker.order_id,
         "at_us": at_us,
     }
+
+
+def _session(symbol: str, happening: Happening, at_us: int) -> Said:
+    _, _, session, reason = happening
+    return "SessionChange", {"symbol": symbol, "session": session, "reason": reason, "at_us": at_us}
+
+
+def _indicative(symbol: str, happening: Happening, at_us: int) -> Said:
+    _, _, price_e8, quantity_e8, imbalance_e8 = happening
+    return "AuctionIndication", {
+        "symbol": symbol,
+        "price": price_e8,
+        "quantity": quantity_e8,
+        "imbalance": imbalance_e8,
+        "at_us": at_us,
+    }
+
+
+_OTHERS: dict[str, Callable[[str, Happening, int], Said]] = {
+    "self_trade_prevented": _prevented,
+    "session": _session,
+    "indicative": _indicative,
+}
+# Events of which the account must know.
+_EXECUTED = frozenset((*_ENDS, "replaced", "replace_rejected"))
 
 
 def _control_report(record: Record, text: str, at_us: int) -> Said:
@@ -286,8 +454,12 @@ _HANDLERS: dict[str, Callable[[Matching, Record, int], list[Said]]] = {
     "ClearedCancel": Matching._cancel,
     "ClearedReplace": Matching._replace,
     "ClearedStatusRequest": Matching._tell_status,
+    "Quote": Matching._quote,
     "SetSymbolState": Matching._set_symbol_state,
     "SetPriceBand": Matching._set_price_band,
     "CancelSymbol": Matching._cancel_symbol,
     "ExpireDay": Matching._expire_day,
+    "SetSession": Matching._set_session,
+    "Uncross": Matching._uncross,
+    "SetTradingBand": Matching._set_trading_band,
 }

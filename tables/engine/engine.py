@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from tables.engine import checks, rows
-from tables.engine.checks import Asked
 from tables.engine.checking import check_market
+from tables.engine.checks import Asked
 from tables.engine.market import SESSIONS, Market
-from tables.engine.orders import KINDS, PLACES, PLAIN_FORCES, Happening, Instructions, Order
+from tables.engine.orders import KINDS, PLACES, PLAIN_FORCES, Happening, Instructions, Order, used
 from tables.instrument_rules import InstrumentRules
 
 Words = dict[str, Any]
@@ -208,27 +208,6 @@ def instructions_of(command: Mapping[str, Any], order: Order) -> Instructions | 
     return None if plain and not used(extra) else extra
 
 
-def used(extra: Instructions) -> bool:
-    """Whether anything is asked for."""
-    return bool(
-        extra.stop_price_e8
-        or extra.trail_amount_e8
-        or extra.trail_percent_e8
-        or extra.peg
-        or extra.peg_offset_e8
-        or extra.expire_at_us
-        or extra.display_e8
-        or extra.hidden
-        or extra.min_quantity_e8
-        or extra.all_or_none
-        or extra.post_only
-        or extra.reduce_only
-        or extra.stp
-        or extra.stp_group
-        or extra.link_type
-    )
-
-
 def told(symbol: str, said: list[Happening], command: Mapping[str, Any]) -> list[Words]:
     """What happened in a market, in words."""
     words: list[Words] = []
@@ -364,4 +343,4 @@ def _resting_words(order: Order) -> Words:
     return words
 
 
-__all__ = ["KINDS", "Engine", "instructions_of", "order_of", "used"]
+__all__ = ["KINDS", "Engine", "instructions_of", "order_of"]

@@ -54,8 +54,8 @@ class Market:
         "bids",
         "changed",
         "collared",
-        "expiries",
         "contingent",
+        "expiries",
         "fall_at_e8",
         "fresh",
         "gtd",
@@ -65,8 +65,8 @@ class Market:
         "interrupted",
         "last_e8",
         "last_us",
-        "linked",
         "limit_since_us",
+        "linked",
         "lists",
         "lists_changed",
         "live",
@@ -533,31 +533,13 @@ class Market:
             maker.cum_notional_e16 += value_e16
             maker.version += 1
             number += 1
-            said.append(
-                (
-                    "trade",
-                    number,
-                    price_e8,
-                    quantity_e8,
-                    side_name,
-                    taker,
-                    taker.status,
-                    taker.version,
-                    taker.quantity_e8,
-                    taker.limit_price_e8,
-                    taker.cum_quantity_e8,
-                    leaves_e8,
-                    taker.cum_notional_e16,
-                    maker,
-                    maker.status,
-                    maker.version,
-                    maker.quantity_e8,
-                    maker.limit_price_e8,
-                    maker.cum_quantity_e8,
-                    maker.leaves_e8,
-                    maker.cum_notional_e16,
-                )
-            )
+            said.append((
+                "trade", number, price_e8, quantity_e8, side_name,
+                taker, taker.status, taker.version, taker.quantity_e8, taker.limit_price_e8,
+                taker.cum_quantity_e8, leaves_e8, taker.cum_notional_e16,
+                maker, maker.status, maker.version, maker.quantity_e8, maker.limit_price_e8,
+                maker.cum_quantity_e8, maker.leaves_e8, maker.cum_notional_e16,
+            ))  # fmt: skip
             if maker.leaves_e8:
                 break
             del live[maker.order_id]

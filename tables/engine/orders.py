@@ -97,6 +97,27 @@ class Instructions:
         self.aliases: list[str] | None = None
 
 
+def used(extra: Instructions) -> bool:
+    """Whether anything is asked for."""
+    return bool(
+        extra.stop_price_e8
+        or extra.trail_amount_e8
+        or extra.trail_percent_e8
+        or extra.peg
+        or extra.peg_offset_e8
+        or extra.expire_at_us
+        or extra.display_e8
+        or extra.hidden
+        or extra.min_quantity_e8
+        or extra.all_or_none
+        or extra.post_only
+        or extra.reduce_only
+        or extra.stp
+        or extra.stp_group
+        or extra.link_type
+    )
+
+
 class Order:
     """A live order; `quantity_e8` is `cum_quantity_e8` + `leaves_e8` until it ends.
 

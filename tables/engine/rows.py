@@ -79,7 +79,7 @@ def market_row(market: Market) -> Row | None:
         "indicative_price": price_e8,
         "indicative_quantity": quantity_e8,
         "indicative_imbalance": imbalance_e8,
-        "interrupted": market.interrupted or "unknown",
+        "interrupted": market.interrupted or "continuous",
     }
     return row
 
@@ -115,8 +115,6 @@ def order_row(order: Order) -> Row:
         "version": order.version,
         "entered_by": order.entered_by,
         "door": order.door,
-        "instructions": None,
-        "state": None,
     }
     if extra is not None:
         row["instructions"] = instructions_row(extra)
@@ -168,11 +166,11 @@ def restore_market(market: Market, row: Mapping[str, Any]) -> None:
     """Takes what a market knows from its BookRow."""
     market.trades = row["trades"]
     market.arrivals = row["arrivals"]
-    state = row["market"]
+    state = row.get("market")
     if state is None:
         return
     market.session = state["session"]
-    market.interrupted = "" if state["interrupted"] == "unknown" else state["interrupted"]
+    market.interrupted = state["interrupted"] if state["session"] == "halt" else ""
     market.low_e8, market.high_e8 = state["low"], state["high"]
     market.last_e8, market.last_us = state["last"], state["last_us"]
     market.bid_e8, market.ask_e8 = state["bid"], state["ask"]
@@ -215,14 +213,14 @@ def order_of(row: Mapping[str, Any]) -> Order:
     order.status = "partially_filled" if order.cum_quantity_e8 else "new"
     order.entered_by, order.door = row["entered_by"], row["door"]
     order.logged = True
-    if row["instructions"] is not None:
+    if row.get("instructions") is not None:
         order.extra = instructions_of(row["instructions"])
         order.extra.place = BOOK
         order.extra.aliases = row.get("aliases")
     elif order.order_type not in ("limit", "market") or order.time_in_force not in PLAIN_FORCES:
         order.extra = Instructions()
         order.extra.place = BOOK
-    state = row["state"]
+    state = row.get("state")
     if state is not None:
         _restore_state(order, state)
     return order

@@ -4,7 +4,8 @@ from typing import Any
 
 from app.cache.books import BookImage, update_json
 from schemas.numbers import ONE
-from tables.book_orders import Order
+from tables.book_orders import order_of
+from tables.engine.orders import Order
 from tables.markets import Market
 from tests.flow import START_US
 
@@ -25,8 +26,8 @@ class Desk:
             "side": side, "order_type": "limit", "time_in_force": "gtc", "quantity": quantity * ONE,
             "limit_price": price_e8, "entered_by": "A", "door": "kafka",
         }  # fmt: skip
-        order = Order(message, "AAPL")
-        self.market.rest(order)
+        order = order_of(message, "AAPL")
+        self.market.core.rest(order)
         return order
 
     def update(self) -> dict[str, Any]:
@@ -49,7 +50,7 @@ def test_the_image_follows_the_market() -> None:
     desk.rest("buy", BID, 2)
     assert image.take(desk.update())
     assert sides(image) == ([["187.12", "7", 2], ["186.12", "1", 1]], [["187.13", "3", 1]])
-    desk.market.book.remove(lower)
+    desk.market.core.bids.remove(lower)
     assert image.take(desk.update())
     assert sides(image) == ([["187.12", "7", 2]], [["187.13", "3", 1]])
     assert not image.stale
@@ -121,6 +122,6 @@ def test_subscribers_get_prices_as_text_and_gone_levels_as_zero() -> None:
     desk = Desk()
     order = desk.rest("buy", BID, 5)
     desk.update()
-    desk.market.book.remove(order)
+    desk.market.core.bids.remove(order)
     shown = update_json(desk.update())
     assert (shown["sequence"], shown["snapshot"], shown["bids"]) == (2, False, [["187.12", "0", 0]])

@@ -501,7 +501,28 @@ def test_rows_are_the_books_counters_and_its_resting_orders(desk: Desk) -> None:
     desk.replace("a", 4, request_id="a2")
     desk.cycle()
     assert {key: row.row for key, row in desk.rows.items()} == {
-        "book|AAPL": {"symbol": "AAPL", "trades": 1, "updates": 1, "arrivals": 1},
+        "book|AAPL": {
+            "symbol": "AAPL",
+            "trades": 1,
+            "updates": 1,
+            "arrivals": 2,
+            "market": {
+                "session": "continuous",
+                "interrupted": "continuous",
+                "low": 0,
+                "high": 0,
+                "last": 100 * ONE,
+                "last_us": 2,
+                "bid": 0,
+                "ask": 0,
+                "static_reference": 100 * ONE,
+                "limit_since_us": 0,
+                "entries": 2,
+                "indicative_price": 0,
+                "indicative_quantity": 0,
+                "indicative_imbalance": 0,
+            },
+        },
         "id of a": {
             "symbol": "AAPL",
             "account": "account of a",
