@@ -253,7 +253,13 @@ def _set_band(market: Market, low: int, high: int) -> None:
     market.low, market.high = low, high
     for order in market.live():
         waits_for_trigger = order.order_type == "stop_limit" and not order.triggered
-        if market.refuses(order) and not waits_for_trigger:
+        if not market.refuses(order) or waits_for_trigger:
+            continue
+        if order.order_type == "pegged":
+            market.remove(order)
+            order.price = None
+            market.put(order, "parked")
+        else:
             market.cancel(order, "MATCHING_PRICE_BAND")
 
 

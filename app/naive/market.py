@@ -187,10 +187,11 @@ class Market:
         return price >= self.low and (not self.high or price <= self.high)
 
     def refuses(self, order: Order) -> bool:
-        """Whether the order's limit is beyond the band."""
-        if not order.limited or order.limit_price is None:
+        """Whether the order's limit, or a peg's price, is beyond the band."""
+        price = order.limit_price if order.limited else order.price
+        if price is None:
             return False
-        return order.limit_price < self.low if order.side == "sell" else 0 < self.high < order.limit_price
+        return price < self.low if order.side == "sell" else 0 < self.high < price
 
     def limit_for(self, order: Order, price: int) -> int:
         """The limit that a market-to-limit order gets: a price, its protection and the band allowing."""
