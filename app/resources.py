@@ -83,8 +83,19 @@ def _fields_of(record: str) -> list[tuple[str, str, Show]]:
 
 
 def shown(record: str, message: Mapping[str, Any]) -> dict[str, Any]:
-    """A message of a record name as a JSON-able resource."""
-    return {name: show(message[field]) for field, name, show in _fields_of(record)}
+    """A message of a record name as a JSON-able resource; what may be left out of it is shown as null."""
+    left_out = _may_be_left_out(record)
+    return {
+        name: show(message.get(field) if field in left_out else message[field])
+        for field, name, show in _fields_of(record)
+    }
+
+
+@cache
+def _may_be_left_out(record: str) -> frozenset[str]:
+    """Fields that are null unless a message has them."""
+    fields = json.loads(schema_text(record))["fields"]
+    return frozenset(field["name"] for field in fields if field.get("default", "") is None)
 
 
 # What an order is, out of what an event says of it.
