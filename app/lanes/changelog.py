@@ -42,6 +42,8 @@ class Progress:
     def __init__(self, rows_total: int) -> None:
         self.rows = 0
         self.rows_total = rows_total
+        # The time of the newest row by partition, milliseconds: when its lane committed last.
+        self.newest_ms: dict[TopicPartition, int] = {}
         self.started_s = time.monotonic()
         self._said_s = self.started_s
         Progress.latest = self
@@ -121,6 +123,8 @@ async def _read(consumer: AIOKafkaConsumer, live: dict[TopicPartition, dict[byte
                     rows.pop(record.key, None)
                 else:
                     rows[record.key] = record.value
+            # A lane's times never go back, so the last one is the newest.
+            progress.newest_ms[tp] = records[-1].timestamp
             progress.add(len(records))
         for tp in list(unread):
             if await consumer.position(tp) >= ends[tp]:

@@ -24,6 +24,8 @@ from tables.reference import Instruments
 
 log = logging.getLogger("oms.lanes")
 
+# How far a lane's time may be ahead of the clock of its worker, as another's was.
+AHEAD_US_MAX = 60_000_000
 FORWARDED = ("oms-forwarded", b"1")
 
 
@@ -122,6 +124,10 @@ class Lane:
         """Whether a paused lane may be resumed."""
         return self.waiting_bytes < self._settings.lane_bytes_max // 2
 
+    def go_on_from(self, at_us: int) -> None:
+        """Takes note of the time of the last cycle that the lane committed anywhere."""
+        self._now_us = max(self._now_us, at_us)
+
     # -- life ----------------------------------------------------------------------------------
 
     def start(self, generation: int) -> None:
@@ -191,7 +197,7 @@ class Lane:
         started_s = time.perf_counter()
         outbox = self._outbox
         heard = await self._sort(taken)
-        at_us = self._now_us = max(self._now_us, clock.now_us())
+        at_us = self._now_us = self._time_of(taken)
         outbox.at_us = at_us
         passed: list[Record] = []
         for step in STEPS:
@@ -207,6 +213,15 @@ class Lane:
         metrics.WORK_SECONDS.observe(time.perf_counter() - started_s)
         await self._commit({short: delivery.end for short, delivery in taken.items()})
         self._done(taken)
+
+    def _time_of(self, taken: dict[str, Delivery]) -> int:
+        """Now, but not before the last cycle, nor before what is taken, should the worker's clock be behind.
+
+        A time that is far ahead came from a clock that was wrong: it is followed only so far.
+        """
+        now_us = clock.now_us()
+        newest_ms = max((raw.timestamp for each in taken.values() for raw in each.records), default=0)
+        return max(now_us, min(max(self._now_us, newest_ms * 1000), now_us + AHEAD_US_MAX))
 
     def _done(self, taken: dict[str, Delivery]) -> None:
         count = 0

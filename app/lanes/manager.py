@@ -152,6 +152,9 @@ class LaneManager:
             raise
         finally:
             self._loading = False
+        for tp, newest_ms in progress.newest_ms.items():
+            # The log keeps milliseconds: the end of that one.
+            fresh[tp.partition].go_on_from(newest_ms * 1000 + 999)
         metrics.RECOVERY_LEFT.set(0)
         metrics.RECOVERED_ROWS.inc(progress.rows)
         metrics.RECOVERY_SECONDS.set(progress.seconds)
