@@ -13,7 +13,6 @@ from zlib import crc32
 from app.verify.findings import Findings
 from app.verify.orders import Order
 from app.verify.records import Message, Place, Seen
-from app.verify.replay import NaiveBook
 from schemas.numbers import format_e8
 
 _CHECKSUM_LEVELS = 10
@@ -105,7 +104,7 @@ class Books:
     def finish(
         self,
         live: dict[str, Order],
-        naive: dict[str, NaiveBook | None],
+        naive: Mapping[str, Mapping[str, int] | None],
         trades: Mapping[str, tuple[int, Place]],
     ) -> None:
         """Compares the books; `trades` has the last sequence of each symbol and where it is."""
@@ -175,16 +174,15 @@ class Books:
             text = f"{symbol}: checksum {update.message['checksum']}, its levels make {_checksum(told)}"
             self._findings.wrong("I7", text, [update.place])
 
-    def _compare_naive(self, live: dict[str, Order], naive: dict[str, NaiveBook | None]) -> None:
-        """What the naive book has left is what the events left."""
+    def _compare_naive(self, live: dict[str, Order], naive: Mapping[str, Mapping[str, int] | None]) -> None:
+        """What the replayed book has left is what the events left."""
         resting: dict[str, dict[str, int]] = {}
         for order_id, order in live.items():
             resting.setdefault(order.symbol, {})[order_id] = order.leaves_e8
-        for symbol, book in naive.items():
-            if book is None or symbol in self._moving:
+        for symbol, replayed in naive.items():
+            if replayed is None or symbol in self._moving:
                 continue
             self._findings.check("I7")
-            replayed = {order.order_id: order.leaves_e8 for order in book.orders.values()}
             for order_id, _ in sorted(replayed.items() ^ resting.get(symbol, {}).items())[:1]:
                 text = f"{symbol}: order {order_id} rests otherwise in the replayed book"
                 self._findings.wrong("I7", text, [], order_id)

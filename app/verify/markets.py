@@ -5,8 +5,10 @@ the topic still has is kept with the log's time of it. The topic is compacted: w
 state that is left cannot be known, and is not judged.
 """
 
+from collections import defaultdict
 from typing import NamedTuple
 
+from app.verify.book import MarketRules
 from app.verify.records import Message, Seen
 from schemas.numbers import ONE
 from schemas.partitioning import lane_of
@@ -45,6 +47,7 @@ class Markets:
     def __init__(self, partitions: int) -> None:
         self.partitions = partitions
         self._markets: dict[str, Market] = {}
+        self._rules: defaultdict[str, MarketRules] = defaultdict(MarketRules)
 
     def take(self, seen: Seen) -> None:
         """Takes an Instrument; of one that changed, its fixed facts as first said."""
@@ -54,6 +57,7 @@ class Markets:
             market = Market(message["lane"], message["currency"], message["multiplier"], [])
             self._markets[message["symbol"]] = market
         market.terms.append(_terms(seen.timestamp_us, message))
+        self._rules[message["symbol"]].take(message)
 
     def terms(self, symbol: str, at_us: int, skew_us: int) -> list[Terms] | None:
         """Terms of which a worker used one at a time; none of a symbol that is unknown, None: long gone."""
@@ -65,6 +69,10 @@ class Markets:
             (n for n, each in enumerate(known) if each.from_us <= at_us - FOLLOWED_WITHIN_US), default=0
         )
         return [each for each in known[first:] if each.from_us <= late_us] or None
+
+    def rules(self, symbol: str) -> MarketRules:
+        """The rules by which a symbol is matched, as they were said last."""
+        return self._rules[symbol]
 
     def lanes(self, symbol: str) -> set[int]:
         """Lanes in which a record of the symbol is right: its own; before it was known, murmur2's."""

@@ -1,7 +1,7 @@
 """I2 and I3: the life of every order, as its events tell it; I9 within one order.
 
-An order's changes of state (accepted, trade, replaced, canceled, expired) come from the lane of its
-symbol, so in the order in which they happened: versions count from 1 without a gap, and nothing comes
+An order's changes of state (accepted, triggered, trade, replaced, canceled, expired) come from the lane of
+its symbol, so in the order in which they happened: versions count from 1 without a gap, and nothing comes
 after a terminal status. A rejected order has the one event (again for each repeat of its request).
 Refusals of cancels and replaces and repeated statuses change nothing; accounts says them as it knows the
 order, which may be some executions behind, so of them only the arithmetic is checked.
@@ -13,7 +13,7 @@ from app.verify.records import Message, Place, Seen
 from schemas.numbers import format_e8
 
 TERMINAL = frozenset({"filled", "canceled", "rejected", "expired"})
-CHANGES = frozenset({"accepted", "trade", "replaced", "canceled", "expired"})
+CHANGES = frozenset({"accepted", "triggered", "trade", "replaced", "canceled", "expired"})
 _LASTING = ("account", "symbol", "side", "order_type", "time_in_force")
 
 

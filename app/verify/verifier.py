@@ -50,7 +50,7 @@ class Verifier:
             self.findings, self.markets, snapshot, prefix, skew_us, self._control_was_reported, window_us
         )
         self.fills = Fills(self.findings, snapshot)
-        self.replay = Replay(self.findings, snapshot)
+        self.replay = Replay(self.findings, snapshot, self.markets)
         self.money = Money(self.findings, self.markets, snapshot)
         self.limits = Limits(self.findings, self.markets, snapshot, skew_us)
         self.entries = Entries(self.findings, self.markets, skew_us)
@@ -68,6 +68,7 @@ class Verifier:
             "ClearedReplace": self._cleared,
             "ClearedCancel": self._cleared,
             "ClearedStatusRequest": self._cleared,
+            "QuoteTaken": self.replay.word,
             "Position": self.money.position,
             "BookUpdate": self.books.update,
             "Instrument": self.markets.take,
@@ -144,8 +145,11 @@ class Verifier:
         event = seen.message
         if event["version"] and self.orders.reject(seen):
             self.totals.order(event, event["client_order_id"])
-        if event["reason"].startswith("RISK_") and seen.partition in self.markets.lanes(event["symbol"]):
-            self.replay.refused(seen)
+        if seen.partition in self.markets.lanes(event["symbol"]):
+            if event["reason"].startswith("RISK_"):
+                self.replay.refused(seen)
+            elif event["reason"].startswith("MATCHING_"):
+                self.replay.word(seen)
 
     def _repeat(self, seen: Seen) -> None:
         """A refusal of a cancel or replace, or a status: by matching when only matching can say it."""
@@ -154,7 +158,7 @@ class Verifier:
         if event["event"] == "order_status":
             by_matching = event["status"] not in TERMINAL
         else:
-            by_matching = event["reason"] == "MATCHING_UNKNOWN_ORDER"
+            by_matching = event["reason"].startswith("MATCHING_")
         if by_matching:
             self.replay.word(seen)
         elif event["event"] == "replace_rejected" and event["reason"].startswith("RISK_"):
@@ -211,7 +215,8 @@ class Verifier:
         self.limits.finish(live)
         self.entries.finish()
         symbols = {order.symbol for order in live.values()} | self.replay.symbols()
-        naive = {symbol: self.replay.book(symbol) for symbol in symbols}
+        books = {symbol: self.replay.book(symbol) for symbol in symbols}
+        naive = {symbol: None if book is None else book.leaves() for symbol, book in books.items()}
         self.books.finish(live, naive, self.fills.sequences)
         self.rows.finish(live, self.money.positions(), self.money.moving)
         for order_id, order in live.items():

@@ -28,7 +28,8 @@ def test_partitions_may_be_read_in_any_order():
 
 
 def test_nothing_is_shared_with_the_engine_but_schemas_and_settings():
-    allowed = ("app.verify", "app.settings", "app.resources", "schemas")
+    """The naive book of docs/matching.md was written apart from the engine, for this."""
+    allowed = ("app.verify", "app.naive", "app.settings", "app.resources", "schemas")
     folder = Path(verify.__file__).parent
     for file in folder.glob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):

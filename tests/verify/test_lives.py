@@ -112,7 +112,7 @@ def test_a_wrong_average_price_is_red():
 def test_quantity_left_after_the_end_is_red():
     history = History()
     history.change(history.event("expired", "d1"), leaves_quantity=2 * ONE)
-    assert history.red() == {"I3"}
+    assert history.red() == {"I3", "I6"}
 
 
 def test_a_quantity_that_changes_without_a_replace_is_red():
