@@ -79,6 +79,12 @@ STEPS = (
     ),
 )
 
+
+def acquaint(tables: Mapping[str, Any]) -> None:
+    """Has the tables of a lane, by step, know of each other: risk, which markets need quotes."""
+    tables["risk"].watched = tables["matching"].watched
+
+
 # Topics that lanes consume, in the order in which a cycle takes them.
 INPUTS = ("control", "executions", "quotes", "orders", "cleared")
 # Requests of outsiders: the partition they chose and the size they have are checked.

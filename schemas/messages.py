@@ -402,7 +402,10 @@ class ClearedCancel(TypedDict):
 
 
 class ClearedReplace(TypedDict):
-    """A replace whose additional money or holding is reserved, on its way to risk and matching."""
+    """A replace whose additional money or holding is reserved, on its way to risk and matching.
+
+    A `limit_price` of an order that has none of its own is the protection that goes with its new stop price.
+    """
 
     account: str
     client_order_id: str
@@ -439,7 +442,10 @@ class ClearedStatusRequest(TypedDict):
 
 
 class Execution(TypedDict):
-    """What an account must know of one of its orders: what was filled, or why it ended or was not changed."""
+    """What an account must know of one of its orders: what was filled, or why it ended or was not changed.
+
+    `replaced` with reason MATCHING_SELF_TRADE answers no request: self-trade prevention lowered the quantity.
+    """
 
     account: str
     client_order_id: str

@@ -7,12 +7,14 @@ multiplier and lane.
 
 from bisect import bisect_right
 from collections.abc import Collection, Mapping
-from typing import Any
+from dataclasses import fields
+from typing import Any, get_args
 
 from schemas.ids import valid_client_order_id
 from schemas.messages import InstrumentStatus
 from schemas.numbers import MAX_E8, format_e8
 from schemas.partitioning import lane_of
+from tables.instrument_rules import Allocation, InstrumentRules, Prevention
 
 _FIXED = ("currency", "multiplier_e8", "lane")
 
@@ -33,6 +35,7 @@ class Instrument:
         "lot_size_e8",
         "max_quote_age_ms",
         "multiplier_e8",
+        "rules",
         "status",
         "symbol",
         "ticks",
@@ -48,6 +51,7 @@ class Instrument:
         self.lane: int | None = message["lane"]
         self.band_bps: int = message["band_bps"]
         self.max_quote_age_ms: int = message["max_quote_age_ms"]
+        self.rules = _rules(message, self.ticks)
         self._refuse_nonsense()
         self._froms = [from_price_e8 for from_price_e8, _ in self.ticks]
         # Most tick tables have one step: asked without a search.
@@ -75,6 +79,34 @@ class Instrument:
             if number < 0:
                 raise ValueError(f"{field} of {self.symbol} must be 0 or more, not {number}")
         self._refuse_ticks()
+        self._refuse_rules()
+
+    def _refuse_rules(self) -> None:
+        rules = self.rules
+        for field, value_e8 in (
+            ("min_price", rules.min_price),
+            ("max_price", rules.max_price),
+            ("pro_rata_min", rules.pro_rata_min),
+        ):
+            if not 0 <= value_e8 <= MAX_E8:
+                text = f"0 (none) to {format_e8(MAX_E8)}, not {format_e8(value_e8)}"
+                raise ValueError(f"{field} of {self.symbol} must be {text}")
+        if rules.max_price and rules.max_price < rules.min_price:
+            raise ValueError(f"max_price of {self.symbol} must be 0 (none) or at least min_price")
+        for field, chosen, offered in (
+            ("stp", rules.stp, get_args(Prevention)),
+            ("allocation", rules.allocation, get_args(Allocation)),
+        ):
+            if chosen not in offered:
+                raise ValueError(
+                    f"{field} of {self.symbol} must be one of {', '.join(offered)}, not {chosen}"
+                )
+        for field, number in (
+            ("static_collar_bps", rules.static_collar_bps),
+            ("dynamic_collar_bps", rules.dynamic_collar_bps),
+        ):
+            if number < 0:
+                raise ValueError(f"{field} of {self.symbol} must be 0 (none) or more, not {number}")
 
     def _refuse_ticks(self) -> None:
         if not self.ticks or self.ticks[0][0] != 0:
@@ -95,6 +127,15 @@ class Instrument:
     def on_tick(self, price_e8: int) -> bool:
         """Whether a price above 0 is a multiple of the tick size that holds at it."""
         return price_e8 % (self._tick_e8 or self.tick_at(price_e8)) == 0
+
+
+def _rules(message: Mapping[str, Any], ticks: tuple[tuple[int, int], ...]) -> InstrumentRules:
+    """What matching must know of an instrument; fields that are not given are not used."""
+    names = [field.name for field in fields(InstrumentRules) if field.name not in ("symbol", "ticks")]
+    given = {name: message[name] for name in names if name in message}
+    if given.get("stp") == "unset":
+        given["stp"] = "none"
+    return InstrumentRules(message["symbol"], ticks, **given)
 
 
 class Instruments:

@@ -3,27 +3,32 @@
 The checks of a cleared order or replace, in this order; the first that fails is the reason:
 
 1. instrument known, then open (not halted, not closed)
-2. quantity a multiple of the lot (a replace that leaves the quantity: not asked)
-3. price on tick (market order's protection price and a replace that leaves the price: not asked)
+2. quantity a multiple of the lot, unless odd lots are taken (a replace that leaves the quantity: not asked)
+3. stop price, then limit price on tick (protection prices and what a replace leaves: not asked)
 4. with a band: a quote, not older than the instrument allows, and the price within the band on both
-   sides of the reference price. The protection price of a market order is held against the band too:
-   keep market_protection_bps within the bands.
+   sides of the reference price. The protection price of a market or market-to-limit order is held against
+   the band too: keep market_protection_bps within the bands. Orders that wait for a trigger are not: they
+   are meant for another price than today's, and their limit or protection bounds them when it comes.
 
-Cancels and status requests always pass. The reference price is the mid of bid and ask, else the last
-trade. A quote that makes none (negative, crossed, one side only) or is of an unknown symbol is left
-out as if it had not come, and counted. A quote's age is the cycle's time less the log's time of it.
+Cancels and status requests always pass. A quote passes on to matching while its market needs quotes (the
+symbol is `watched`); the latest one goes ahead of what may begin that: an order that looks at quotes, a
+change of session, an uncross. The reference price is the mid of bid and ask, else the last trade. A quote
+that makes none (negative, crossed, one side only) or is of an unknown symbol is left out as if it had not
+come, and counted. A quote's age is the cycle's time less the log's time of it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from heapq import heappop, heappush
-from typing import Any
+from typing import Any, get_args
 
 from schemas.ids import DAY_US, printable
-from schemas.numbers import format_e8
+from schemas.messages import Session
+from schemas.numbers import MAX_E8, format_e8
 from schemas.reasons import Reason
 from schemas.records import Record, Row, Said
 from tables.changes import Changes
 from tables.controls import ControlIds, Refusal, control_report, malformed_id
+from tables.instructions import MARKET_LIKE, QUOTED, TRIGGERED
 from tables.quotes import OWN, SymbolRisk, reference_price_e8
 from tables.reference import Instrument, Instruments
 from tables.risk_answers import rejected, replace_rejected
@@ -35,6 +40,7 @@ PUBLISH_EVERY_US = 1_000_000
 # A band or age beyond these is a slip of the keyboard.
 BAND_BPS_MAX = 1_000_000
 QUOTE_AGE_MS_MAX = 7 * 86_400_000
+_SESSIONS = get_args(Session)[1:]
 
 
 class Risk:
@@ -48,6 +54,10 @@ class Risk:
         self._control_ids = ControlIds(self._changes, window_us)
         self._symbols: dict[str, SymbolRisk] = {}
         self._due: list[tuple[int, str]] = []
+        # Symbols whose markets need every quote; matching's own, once they have met.
+        self.watched: Set[str] = frozenset()
+        # What must go to matching ahead of the record that passes on now.
+        self.ahead: list[Record] = []
         self._apply = {
             "Quote": self._quote,
             "ClearedOrder": self._order,
@@ -58,6 +68,9 @@ class Risk:
             "SetPriceBand": self._control,
             "CancelSymbol": self._control,
             "ExpireDay": self._control,
+            "SetSession": self._control,
+            "Uncross": self._control,
+            "SetTradingBand": self._control,
         }
 
     def apply(self, record: Record, at_us: int) -> list[Said] | None:
@@ -85,7 +98,7 @@ class Risk:
             risk = self._symbols[symbol] = SymbolRisk(symbol)
         return risk
 
-    def _quote(self, record: Record, at_us: int) -> list[Said]:
+    def _quote(self, record: Record, at_us: int) -> list[Said] | None:
         quote = record.message
         bid_e8, ask_e8, last_e8 = quote["bid"], quote["ask"], quote["last"]
         price_e8 = reference_price_e8(bid_e8, ask_e8, last_e8)
@@ -98,7 +111,15 @@ class Risk:
         risk.quoted_us = record.logged_us
         self._changes.touch(risk)
         self._schedule(risk)
-        return []
+        return None if risk.symbol in self.watched else []
+
+    def _send_quote_ahead(self, symbol: str) -> None:
+        """Has matching hear the latest quote before a record that makes its market need quotes."""
+        risk = self._symbols.get(symbol)
+        if symbol in self.watched or risk is None or not risk.price_e8:
+            return
+        quote = {"symbol": symbol, "bid": risk.bid_e8, "ask": risk.ask_e8, "last": risk.last_e8}
+        self.ahead.append(Record("Quote", quote, -1, risk.quoted_us))
 
     def _schedule(self, risk: SymbolRisk) -> None:
         """Has a changed reference price published once its second has passed."""
@@ -108,16 +129,26 @@ class Risk:
 
     def _order(self, record: Record, at_us: int) -> list[Said] | None:
         order = record.message
-        refusal = self._refuse(order, at_us, on_tick=order["order_type"] != "market")
-        return None if refusal is None else rejected(order, refusal, at_us)
+        instructions = order.get("instructions")
+        refusal = self._refuse(order, 0 if instructions is None else instructions["stop_price"], at_us)
+        if refusal is not None:
+            return rejected(order, refusal, at_us)
+        if order["order_type"] in QUOTED or self._has_collar(order["symbol"]):
+            self._send_quote_ahead(order["symbol"])
+        return None
+
+    def _has_collar(self, symbol: str) -> bool:
+        instrument = self._instruments.get(symbol)
+        return instrument is not None and instrument.rules.dynamic_collar_bps != 0
 
     def _replace(self, record: Record, at_us: int) -> list[Said] | None:
         replace = record.message
-        refusal = self._refuse(replace, at_us, on_tick=True)
+        changes = replace.get("changes")
+        refusal = self._refuse(replace, (changes and changes["stop_price"]) or 0, at_us)
         return None if refusal is None else replace_rejected(replace, refusal, at_us)
 
-    def _refuse(self, request: Message, at_us: int, on_tick: bool) -> Refusal | None:
-        """Why a cleared order or replace may not trade; quantity and price of 0 are left as they were."""
+    def _refuse(self, request: Message, stop_price_e8: int, at_us: int) -> Refusal | None:
+        """Why a cleared order or replace may not trade; quantity and prices of 0 are left as they were."""
         symbol, price_e8 = request["symbol"], request["limit_price"]
         instrument = self._instruments.get(symbol)
         if instrument is None:
@@ -126,12 +157,15 @@ class Risk:
         if risk.state != "open":
             return Refusal("RISK_HALTED" if risk.state == "halted" else "RISK_CLOSED", f"state={risk.state}")
         lot_e8 = instrument.lot_size_e8
-        if request["quantity"] % lot_e8:
+        if request["quantity"] % lot_e8 and not instrument.rules.odd_lots:
             return _off("RISK_OFF_LOT", "lot_size", lot_e8, request["quantity"])
-        if not price_e8:
+        order_type = request["order_type"]
+        own_e8 = 0 if order_type in MARKET_LIKE else price_e8
+        for asked_e8 in (stop_price_e8, own_e8):
+            if asked_e8 and not instrument.on_tick(asked_e8):
+                return _off("RISK_OFF_TICK", "tick_size", instrument.tick_at(asked_e8), asked_e8)
+        if not price_e8 or order_type in TRIGGERED:
             return None
-        if on_tick and not instrument.on_tick(price_e8):
-            return _off("RISK_OFF_TICK", "tick_size", instrument.tick_at(price_e8), price_e8)
         return _refuse_price(risk, instrument, price_e8, at_us)
 
     def _control(self, record: Record, at_us: int) -> list[Said] | None:
@@ -146,6 +180,8 @@ class Risk:
         elif record.kind == "SetPriceBand":
             risk = self._symbol(symbol)
             risk.band_bps, risk.max_quote_age_ms = message["band_bps"], message["max_quote_age_ms"]
+        elif record.kind in ("SetSession", "Uncross"):
+            self._send_quote_ahead(symbol)
         self._changes.touch(self._symbol(symbol))
         self._control_ids.add(symbol, message["control_id"], at_us)
         return None
@@ -191,6 +227,18 @@ def _malformed(kind: str, message: Message) -> str:
         for field, most in (("band_bps", BAND_BPS_MAX), ("max_quote_age_ms", QUOTE_AGE_MS_MAX)):
             if not OWN <= message[field] <= most:
                 return f"{field} must be {OWN} (the instrument's own) to {most}, not {message[field]}"
+    if kind == "SetSession" and message["session"] not in _SESSIONS:
+        return f"session must be one of {', '.join(_SESSIONS)}, not {message['session']}"
+    return _malformed_band(message) if kind == "SetTradingBand" else ""
+
+
+def _malformed_band(message: Message) -> str:
+    low_e8, high_e8 = message["low"], message["high"]
+    for field, value_e8 in (("low", low_e8), ("high", high_e8)):
+        if not 0 <= value_e8 <= MAX_E8:
+            return f"{field} must be 0 (none) to {format_e8(MAX_E8)}"
+    if high_e8 and high_e8 < low_e8:
+        return f"high must be 0 (none) or at least low, not low={format_e8(low_e8)} high={format_e8(high_e8)}"
     return ""
 
 

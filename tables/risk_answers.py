@@ -5,6 +5,7 @@ from typing import Any
 
 from schemas.records import Said
 from tables.controls import Refusal
+from tables.instructions import MARKET_LIKE
 
 Message = Mapping[str, Any]
 
@@ -23,7 +24,7 @@ def rejected(order: Message, refusal: Refusal, at_us: int) -> list[Said]:
         "time_in_force": order["time_in_force"],
         "version": 1,
         "quantity": order["quantity"],
-        "limit_price": 0 if order["order_type"] == "market" else order["limit_price"],
+        "limit_price": 0 if order["order_type"] in MARKET_LIKE else order["limit_price"],
         "cum_quantity": 0,
         "leaves_quantity": 0,
         "average_price": 0,
@@ -37,6 +38,7 @@ def rejected(order: Message, refusal: Refusal, at_us: int) -> list[Said]:
         "entered_by": order["entered_by"],
         "door": order["door"],
         "at_us": at_us,
+        "instructions": order.get("instructions"),
     }
     execution = _execution("rejected", order, refusal, order["quantity"], order["limit_price"], 0, 1)
     return [("OrderEvent", event), execution]
@@ -60,7 +62,7 @@ def replace_rejected(replace: Message, refusal: Refusal, at_us: int) -> list[Sai
         "time_in_force": replace["time_in_force"],
         "version": replace["version"],
         "quantity": quantity_e8,
-        "limit_price": replace["current_limit_price"],
+        "limit_price": 0 if replace["order_type"] in MARKET_LIKE else replace["current_limit_price"],
         "cum_quantity": cum_e8,
         "leaves_quantity": quantity_e8 - cum_e8,
         "average_price": replace["average_price"],
@@ -74,6 +76,7 @@ def replace_rejected(replace: Message, refusal: Refusal, at_us: int) -> list[Sai
         "entered_by": replace["entered_by"],
         "door": replace["door"],
         "at_us": at_us,
+        "instructions": replace.get("instructions"),
     }
     execution = _execution(
         "replace_rejected",

@@ -89,7 +89,7 @@ class Settlement:
             order.version = execution["version"]
             order.text = execution["text"]
             self._orders.finish(order, _ENDS[execution_type], reason, at_us)
-        elif execution_type == "replaced" and execution["request_offset"] < 0 and not order.finished_us:
+        elif reason == "MATCHING_SELF_TRADE" and execution_type == "replaced" and not order.finished_us:
             self._decremented(order, execution, instrument)
         elif order.replacing_e8 is None:
             raise _unfit(execution, order)

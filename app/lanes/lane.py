@@ -1,6 +1,7 @@
 """One lane: takes what arrived on partition i of every topic, and commits it in cycles."""
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections import deque
@@ -15,7 +16,7 @@ from app.lanes.decode import Decoder, Raw
 from app.lanes.fatal import die
 from app.lanes.outbox import Outbox
 from app.lanes.producer import LaneProducer
-from app.pipeline import INPUTS, OUTSIDE, STEPS
+from app.pipeline import INPUTS, OUTSIDE, STEPS, acquaint
 from app.settings import Settings
 from schemas.codec import DecodeError
 from schemas.partitioning import lane_of
@@ -92,6 +93,8 @@ class Lane:
         self._stopping = False
         self._task: asyncio.Task[None] | None = None
         self._now_us = 0
+        acquaint(tables)
+        self._timed = [tables[step.name] for step in STEPS if step.timed]
 
     # -- input ---------------------------------------------------------------------------------
 
@@ -155,7 +158,7 @@ class Lane:
     async def _run(self) -> None:
         try:
             while not self._stopping:
-                await self._arrived.wait()
+                await self._input()
                 self._arrived.clear()
                 if self._stopping:
                     break
@@ -172,6 +175,16 @@ class Lane:
             die(f"lane {self.number}: a cycle took over {self._settings.cycle_timeout_s} s; is Kafka there?")
         except BaseException as error:
             die(f"lane {self.number}: {error!r}", error)
+
+    async def _input(self) -> None:
+        """Waits until something has arrived, or a table's deadline has come."""
+        if self._arrived.is_set():
+            return
+        due_us = min(filter(None, (table.due_us() for table in self._timed)), default=0)
+        seconds = max(0, due_us - clock.now_us()) / 1_000_000 if due_us else None
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._arrived.wait()
 
     # -- a cycle -------------------------------------------------------------------------------
 
@@ -204,7 +217,7 @@ class Lane:
             records = [record for topic in _HEARD_IN_ORDER[step.name] for record in heard[step.name][topic]]
             records += passed
             passed = []
-            if records:
+            if records or (step.timed and 0 < self.tables[step.name].due_us() <= at_us):
                 batch: Batch[Any] = Batch(self.tables[step.name], records, at_us, outbox.adder(step))
                 await self._inboxes[step.name].process(batch)
                 passed = batch.passed
@@ -243,7 +256,8 @@ class Lane:
             TopicPartition(settings.topic(short), self.number): position
             for short, position in positions.items()
         }
-        committing = asyncio.ensure_future(producer.send_offsets_to_transaction(offsets, settings.app_id))
+        sending = producer.send_offsets_to_transaction(offsets, settings.app_id) if offsets else _nothing()
+        committing = asyncio.ensure_future(sending)
         futures = await self._outbox.send(producer)
         crash_points.reached("between-outputs-and-offsets")
         await committing
@@ -328,3 +342,7 @@ class Lane:
         self._outbox.dead_letter(topic, raw, error)
         metrics.DEAD_LETTERS.labels(error.reason).inc()
         log.warning("dead letter: %s-%d@%d: %s", topic, self.number, raw.offset, error)
+
+
+async def _nothing() -> None:
+    """No offsets: the cycle is for a deadline, and took nothing."""

@@ -363,7 +363,7 @@ def test_an_order_gets_and_keeps_an_end(bank: Bank) -> None:
 
 def test_a_decrement_frees_its_part(bank: Bank) -> None:
     bank.say(new_order("c1", "buy 10 AAPL 100"))
-    bank.say(execution("c1", "replaced", "4", quantity="4", limit_price="100", request_offset=-1))
+    bank.say(execution("c1", "replaced", "4", quantity="4", limit_price="100", reason="MATCHING_SELF_TRADE"))
     assert bank.cycle()["alice USD"] == "10000/400 v2"
     bank.say(fill("c1", "4 @ 100", version=3))
     assert bank.cycle()["alice USD"] == "9600/0 v3"
@@ -371,7 +371,7 @@ def test_a_decrement_frees_its_part(bank: Bank) -> None:
 
 def test_a_decrement_while_a_replace_is_under_way_keeps_what_the_replace_may_need(bank: Bank) -> None:
     bank.say(new_order("c1", "buy 10 AAPL 100"), replace_order("c1", "20"))
-    bank.say(execution("c1", "replaced", "4", quantity="4", limit_price="100", request_offset=-1))
+    bank.say(execution("c1", "replaced", "4", quantity="4", limit_price="100", reason="MATCHING_SELF_TRADE"))
     assert bank.cycle()["alice USD"] == "10000/2000 v2"
     bank.say(execution("c1", "replaced", "20", version=3, quantity="20", limit_price="100"))
     assert bank.say(fill("c1", "20 @ 100", version=4)) == []

@@ -6,6 +6,7 @@ import pytest
 
 from schemas.numbers import parse_e8
 from schemas.partitioning import lane_of
+from tables.instrument_rules import InstrumentRules
 from tables.reference import Instruments, ReferencePrices
 from tests.tables.words import instrument
 
@@ -59,12 +60,28 @@ def test_a_single_tick_holds_at_every_price() -> None:
         ("lane", {"lane": -1}),
         ("band_bps", {"band_bps": -1}),
         ("max_quote_age_ms", {"max_quote_age_ms": -1}),
+        ("min_price", {"min_price": -1}),
+        ("max_price", {"min_price": 2, "max_price": 1}),
+        ("pro_rata_min", {"pro_rata_min": 10**30}),
+        ("stp", {"stp": "unknown"}),
+        ("allocation", {"allocation": "unknown"}),
+        ("static_collar_bps", {"static_collar_bps": -1}),
+        ("dynamic_collar_bps", {"dynamic_collar_bps": -1}),
         ("currency", {"symbol": "USD"}),
     ],
 )
 def test_nonsense_is_refused_with_its_field(field: str, changes: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=field):
         Instruments().put(instrument(**changes))
+
+
+def test_an_instrument_has_the_rules_that_matching_needs() -> None:
+    rules = (
+        Instruments().put(instrument(stp="unset", allocation="pro_rata", max_price=5, odd_lots=True)).rules
+    )
+    assert rules == InstrumentRules(
+        *("AAPL", ((0, 1_000_000),), 100_000_000, True), max_price=5, stp="none", allocation="pro_rata"
+    )
 
 
 @pytest.mark.parametrize("changes", [{"currency": "EUR"}, {"multiplier": "2"}, {"lane": 2}])

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from schemas.codec import schema_text
-from schemas.numbers import format_e8
+from schemas.numbers import format_e8, parse_e8
 from schemas.reasons import Reason
 from schemas.records import Record, Said
+from tables.instructions import NOTHING
 from tables.reference import Instruments
 from tables.risk import Risk
 from tests.tables.words import (
@@ -322,3 +323,84 @@ def test_old_control_ids_leave_the_changelog(risk: Risk) -> None:
     risk.apply(symbol_control("ExpireDay", logged_us=NOON_US + 25 * HOUR_US), NOON_US)
     risk.end_cycle(NOON_US)
     assert [row.key for row in risk.changed_rows() if row.row is None] == ["control|AAPL|k1"]
+
+
+# Other types, sessions, and the quotes that matching needs
+
+
+def waiting(order_type: str, stop: str, words: str = "buy 10 AAPL 100", **changes: Any) -> Record:
+    """A ClearedOrder that waits for a price."""
+    instructions = {**NOTHING, "stop_price": parse_e8(stop)}
+    return cleared_order(words, order_type=order_type, instructions=instructions, **changes)
+
+
+def test_a_stop_price_is_on_tick_and_may_be_far_away(risk: Risk) -> None:
+    risk.apply(quote("AAPL", "99.5", "100.5"), NOON_US)
+    assert risk.apply(waiting("stop_limit", "300", "buy 10 AAPL 310"), NOON_US) is None
+    assert risk.apply(waiting("stop", "300", "buy 10 AAPL 315.001"), NOON_US) is None
+    off = risk.apply(waiting("stop", "300.001"), NOON_US)
+    assert refusal(off) == ("RISK_OFF_TICK", "tick_size=0.01 asked=300.001")
+    off = risk.apply(waiting("stop_limit", "300", "buy 10 AAPL 300.001"), NOON_US)
+    assert refusal(off) == ("RISK_OFF_TICK", "tick_size=0.01 asked=300.001")
+    changes = {"stop_price": parse_e8("0.001"), "display_quantity": None}
+    off = risk.apply(cleared_replace("AAPL", order_type="stop", changes=changes), NOON_US)
+    assert refusal(off) == ("RISK_OFF_TICK", "tick_size=0.01 asked=0.001")
+
+
+def test_a_market_to_limit_order_is_held_against_the_band_like_a_market_order(risk: Risk) -> None:
+    risk.apply(quote("AAPL", "99.5", "100.5"), NOON_US)
+    assert risk.apply(cleared_order("buy 10 AAPL 105.001", order_type="market_to_limit"), NOON_US) is None
+    out = risk.apply(cleared_order("buy 10 AAPL 111", order_type="market_to_limit"), NOON_US)
+    assert refusal(out)[0] == "RISK_PRICE_BAND"
+    assert out is not None
+    assert out[0][1]["limit_price"] == 0
+
+
+def test_odd_lots_pass_where_they_are_taken(risk: Risk) -> None:
+    risk._instruments.put(instrument("ODD", lot_size="10", band_bps=0, odd_lots=True))
+    assert risk.apply(cleared_order("buy 3 ODD 100"), NOON_US) is None
+
+
+def test_quotes_pass_on_only_while_their_market_needs_them(risk: Risk) -> None:
+    watched: set[str] = set()
+    risk.watched = watched
+    assert risk.apply(quote("AAPL", "99.5", "100.5"), NOON_US) == []
+    watched.add("AAPL")
+    assert risk.apply(quote("AAPL", "99.5", "100.5"), NOON_US) is None
+    assert risk.apply(quote("AAPL", "101", "100"), NOON_US) == []
+    watched.discard("AAPL")
+    assert risk.apply(quote("AAPL", "99.5", "100.5"), NOON_US) == []
+
+
+def test_the_latest_quote_goes_ahead_of_what_makes_a_market_need_quotes(risk: Risk) -> None:
+    assert risk.apply(waiting("stop", "90"), NOON_US) is None
+    assert risk.ahead == []
+    risk.apply(quote("AAPL", "99.5", "100.5", "100", logged_us=NOON_US - 5), NOON_US)
+    assert risk.apply(cleared_order("buy 10 AAPL 100"), NOON_US) is None
+    assert risk.ahead == []
+    for record in (waiting("stop", "90"), symbol_control("SetSession", session="pre_open")):
+        assert risk.apply(record, NOON_US) is None
+        [sent] = risk.ahead
+        assert (sent.kind, sent.logged_us) == ("Quote", NOON_US - 5)
+        assert [format_e8(sent.message[name]) for name in ("bid", "ask", "last")] == ["99.5", "100.5", "100"]
+        risk.ahead.clear()
+    risk.watched = {"AAPL"}
+    assert risk.apply(waiting("stop", "90"), NOON_US) is None
+    assert risk.ahead == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "text"),
+    [
+        ("SetSession", {"session": "unknown"}, "session must be one of pre_open"),
+        ("SetTradingBand", {"low": -1, "high": 0}, "low must be 0"),
+        ("SetTradingBand", {"low": 2, "high": 1}, "high must be 0 (none) or at least low"),
+    ],
+)
+def test_a_control_of_a_market_that_makes_no_sense_is_refused(
+    risk: Risk, kind: str, values: dict[str, Any], text: str
+) -> None:
+    said = risk.apply(symbol_control(kind, **values), NOON_US)
+    assert said is not None
+    assert said[0][1]["reason"] == "RISK_INVALID_CONTROL"
+    assert text in said[0][1]["text"]
