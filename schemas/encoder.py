@@ -18,6 +18,10 @@ Encode = Callable[[Mapping[str, Any]], bytes]
 
 # Looked-up values are forgotten together when there are so many: memory stays bounded.
 MEMO_MAX = 65_536
+_PAIR = 1 << 14
+# Two bytes that others follow, and the last one or two, by their 14 bits.
+_PAIRS = [bytes((bits & 0x7F | 0x80, bits >> 7 | 0x80)) for bits in range(_PAIR)]
+_LAST = [bytes((bits,)) if bits < 0x80 else bytes((bits & 0x7F | 0x80, bits >> 7)) for bits in range(_PAIR)]
 _INT_MAX, _LONG_MAX = (1 << 31) - 1, (1 << 63) - 1
 # Numbers from 0 that are encoded beforehand.
 _SMALL = 8_192
@@ -69,14 +73,13 @@ class _Symbols(dict[Any, bytes]):
 
 
 def zigzag(value: int) -> bytes:
-    """Avro's int and long: zigzag, then seven bits a byte, least first."""
+    """Avro's int and long: zigzag, then seven bits a byte, least first; here two bytes at a time."""
     rest = (value << 1) ^ (value >> 63)
-    out = bytearray()
-    while rest > 0x7F:
-        out.append(rest & 0x7F | 0x80)
-        rest >>= 7
-    out.append(rest)
-    return bytes(out)
+    out = b""
+    while rest >= _PAIR:
+        out += _PAIRS[rest % _PAIR]
+        rest >>= 14
+    return out + _LAST[rest]
 
 
 def _int(value: Any) -> bytes:
