@@ -39,7 +39,8 @@ class Asked:
 def execute(settings: Settings, asked: Asked) -> dict[str, Any] | str:
     """The report of a run, or why it could not be run."""
     folder = (asked.home or settings.data_dir / "chaos").resolve()
-    required = sometimes.REQUIRED if asked.required is None else asked.required
+    usual = sometimes.REQUIRED_OF_KILLS if asked.kills else sometimes.REQUIRED
+    required = usual if asked.required is None else asked.required
     unknown = [name for name in required if name not in sometimes.KNOWN]
     if unknown:
         return f"nothing is counted as {', '.join(unknown)}; there are: {', '.join(sometimes.KNOWN)}"

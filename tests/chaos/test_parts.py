@@ -168,6 +168,11 @@ def test_the_flow_is_the_same_for_a_seed_and_alone_keeps_a_symbol_with_its_accou
     assert len(owners) == len({symbol for symbol, _ in owners}) > 4
 
 
+def test_alone_no_order_is_replaced_twice_as_the_second_may_be_refused_or_not() -> None:
+    asked = [m["order"] for kind, m in Flow(3, alone=True).take(3000) if kind == "ReplaceOrder"]
+    assert len(asked) == len(set(asked)) > 50
+
+
 def test_totals_that_differ_are_named() -> None:
     same = dict.fromkeys(COMPARED, 1)
     assert differences(same, same) == []
