@@ -75,6 +75,8 @@ class Filter:
         happenings = self._engine.apply(command, at_us)
         reduce_only = self._reduce_only
         reduce_only.hear(happenings, command)
+        if not reduce_only.changed:
+            return happenings
         for cancel in reduce_only.exceeding():
             caused = self._engine.apply(cancel, at_us)
             reduce_only.hear(caused, cancel)

@@ -34,6 +34,8 @@ class ReduceOnly:
         # By account and id.
         self._orders: dict[tuple[str, str], _Order] = {}
         self._reducing: dict[Key, list[_Order]] = {}
+        # Where something has changed since `exceeding` was asked last.
+        self.changed: set[Key] = set()
 
     def refusal(self, command: Mapping[str, Any]) -> dict[str, Any] | None:
         """The rejection of a reduce-only order that would exceed what there is to reduce."""
@@ -95,6 +97,8 @@ class ReduceOnly:
 
     def _left(self, order: _Order, leaves: int) -> None:
         order.leaves = leaves
+        if order.key in self._reducing:
+            self.changed.add(order.key)
         if leaves:
             return
         for name in order.ids:
@@ -107,10 +111,11 @@ class ReduceOnly:
 
     def exceeding(self) -> Iterator[dict[str, Any]]:
         """Cancels for orders that exceed what there is to reduce, each as it stands when it is asked for."""
-        for key, orders in list(self._reducing.items()):
+        while self.changed:
+            key = self.changed.pop()
             for side in ("buy", "sell"):
                 room = self._reducible(key, side)
-                for order in [order for order in orders if order.side == side]:
+                for order in [order for order in self._reducing.get(key, ()) if order.side == side]:
                     if order.leaves > room:
                         yield _cancel(order)
                     # Nothing, of one that was canceled meanwhile.
