@@ -2,7 +2,7 @@
 
 from app.match.filter import Filter
 from app.match.run import run
-from app.naive import Engine
+from tables.engine import Engine
 from tables.orders import PRECEDENCE, TERMINAL, TRANSITIONS
 from tests.docs.tables import table
 from tests.match import fix_lifecycle

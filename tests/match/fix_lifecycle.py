@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+from tables.engine import Engine
 from tables.orders import PRECEDENCE, TERMINAL, TRANSITIONS
 from tests.match.fix_scenarios import SCENARIOS, Scenario
 from tests.naive.desk import AnyEngine
@@ -298,10 +299,8 @@ def summary(engine: Callable[[], AnyEngine]) -> list[str]:
 
 
 def main() -> None:
-    """Prints the summary of both engines."""
-    from app.naive import Engine as NaiveEngine
-
-    print("\n".join(summary(NaiveEngine)))
+    """Prints the summary, by the pipeline's engine."""
+    print("\n".join(summary(Engine)))
 
 
 if __name__ == "__main__":

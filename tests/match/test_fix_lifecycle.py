@@ -1,17 +1,22 @@
 """FIX's life-cycle scenarios through the engines; docs/fix-lifecycle.md says what they are."""
 
+from collections.abc import Callable
+
 import pytest
 
 from app.naive import Engine as NaiveEngine
+from tables.engine import Engine as FastEngine
 from tests.match.fix_lifecycle import Handler, run
 from tests.match.fix_scenarios import SCENARIOS, Scenario
+from tests.naive.desk import AnyEngine
 
 RUN = [scenario for scenario in SCENARIOS if not scenario.missing]
 
 
+@pytest.mark.parametrize("engine", [NaiveEngine, FastEngine], ids=["naive", "fast"])
 @pytest.mark.parametrize("scenario", RUN, ids=lambda scenario: scenario.id)
-def test_the_engine_lives_as_the_scenario_says(scenario: Scenario) -> None:
-    outcome = run(scenario, NaiveEngine())
+def test_an_order_lives_as_the_scenario_says(scenario: Scenario, engine: Callable[[], AnyEngine]) -> None:
+    outcome = run(scenario, engine())
     assert not outcome.wrong
     assert outcome.rows > outcome.skipped
 

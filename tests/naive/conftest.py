@@ -5,9 +5,10 @@ from collections.abc import Callable
 import pytest
 
 from app.naive import Engine as NaiveEngine
+from tables.engine import Engine as FastEngine
 from tests.naive.desk import AnyEngine, Desk
 
-ENGINES: dict[str, Callable[..., AnyEngine]] = {"naive": NaiveEngine}
+ENGINES: dict[str, Callable[..., AnyEngine]] = {"naive": NaiveEngine, "fast": FastEngine}
 
 
 @pytest.fixture(params=ENGINES)
