@@ -17,7 +17,6 @@ from aiokafka.client import CoordinationType
 from aiokafka.errors import (
     ConcurrentTransactions,
     CoordinatorNotAvailableError,
-    MessageSizeTooLargeError,
     NotEnoughReplicasError,
     ProducerFenced,
 )
@@ -202,7 +201,7 @@ class LaneProducer(AIOKafkaProducer):  # type: ignore[misc]
         return written
 
     def filled(self, items: Sequence[Item], begin: int, timestamp_ms: int) -> tuple[BatchBuilder, int]:
-        """A batch of items from one on, and where the next batch begins. Raises for one that fits in none.
+        """A batch of items from one on, at least that one, and where the next batch begins.
 
         As `BatchBuilder.append` does it, without a Python call of its own for each record.
         """
@@ -214,8 +213,6 @@ class LaneProducer(AIOKafkaProducer):  # type: ignore[misc]
                 break
         else:
             number += 1
-        if not number:
-            raise MessageSizeTooLargeError(f"a record is larger than {self._max_batch_size} bytes")
         batch._relative_offset = number
         return batch, begin + number
 
