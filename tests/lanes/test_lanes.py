@@ -12,8 +12,8 @@ from app.settings import Settings
 from app.topics import prepare
 from app.writer import TopicWriter
 from schemas.codec import Codec
-from schemas.partitioning import lane_of
 from schemas.numbers import ONE
+from schemas.partitioning import lane_of
 from schemas.records import Said
 from tests.bench.workload import ENTERED, MID_E8, SYMBOLS, requests
 from tests.lanes.workers import answers, read_all, set_up, until_answered, workers, write

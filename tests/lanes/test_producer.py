@@ -62,7 +62,7 @@ async def test_a_transaction_begun_ahead_is_used_by_the_next_cycle(settings: Set
 
         async def added() -> bool:
             manager = producer._txn_manager
-            return manager.txn_partitions == {place} and manager._txn_consumer_group == GROUP
+            return bool(manager.txn_partitions == {place} and manager._txn_consumer_group == GROUP)
 
         await until(added)
         await producer.end_ahead()
