@@ -127,7 +127,15 @@ ROWS_OF_TABLE: dict[str, tuple[type, ...]] = {
     "risk": (m.RiskRow, m.AliasRow),
     "matching": (m.BookRow, m.BookOrderRow, m.ListRow),
 }
-CHANGELOG_CONFIG = {"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.3", "segment.ms": "600000"}
+# What a recovery reads is live rows, one segment that is not compacted yet, and as much again that waits for
+# the cleaner. Deleted keys are kept longer than a recovery takes, or it would see a row without its deletion.
+CHANGELOG_CONFIG = {
+    "cleanup.policy": "compact",
+    "min.cleanable.dirty.ratio": "0.3",
+    "segment.ms": "600000",
+    "segment.bytes": str(16 * 1024 * 1024),
+    "delete.retention.ms": "600000",
+}
 
 
 def changelog_name(app_id: str, table: str) -> str:

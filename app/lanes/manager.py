@@ -52,6 +52,7 @@ class LaneManager:
         self.lanes: dict[int, Lane] = {}
         self.ready = False
         self._loading = False
+        self._revoked_s: float | None = None
         self._settings = settings
         self._decoder = decoder
         self._reference = reference
@@ -102,6 +103,9 @@ class LaneManager:
         self._paused.clear()
         self.ready = True
         metrics.LANES_OPEN.set(len(self.lanes))
+        if self._revoked_s is not None:
+            metrics.PAUSE_SECONDS.observe(time.monotonic() - self._revoked_s)
+            self._revoked_s = None
         log.info(
             "lanes %s open in %.2f s (generation %d, kept %s)",
             numbers,
@@ -197,6 +201,8 @@ class LaneManager:
         self.ready = False
         metrics.REBALANCES.inc()
         metrics.LANES_OPEN.set(0)
+        if self.lanes and self._revoked_s is None:
+            self._revoked_s = time.monotonic()
         await asyncio.gather(*(lane.stop() for lane in self.lanes.values()))
         crash_points.reached("rebalance")
 

@@ -25,4 +25,9 @@ RECOVERY_LENGTH = Gauge("oms_recovery_length_rows", "Rows that this recovery has
 RECOVERY_RATE = Gauge("oms_recovery_rows_per_second", "Rows a second that this recovery reads.")
 RECOVERY_LEFT = Gauge("oms_recovery_left_seconds", "Seconds left of reading at this rate; 0: it is read.")
 RECOVERY_SECONDS = Gauge("oms_recovery_seconds", "Time that the last recovery took.")
+PAUSE_SECONDS = Histogram(
+    "oms_rebalance_pause_seconds",
+    "Time from giving lanes up to having lanes again: what their requests waited at least.",
+    buckets=(0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 60.0),
+)
 REBALANCES = Counter("oms_rebalances_total", "Times that partitions were revoked.")
