@@ -137,8 +137,14 @@ class Book:
         happenings = self._engine.apply(command, self._at_us)
         said = [each for happening in happenings for each in self._said(happening)]
         for each in said:
-            self._leaves[each.order_id] = each.leaves_e8
-            if not each.leaves_e8:
+            if each.event in ("rejected", "replace_rejected"):
+                # Of an order that lives, nothing changed.
+                if each.order_id not in self._leaves:
+                    self._forget(each.order_id)
+            elif each.leaves_e8:
+                self._leaves[each.order_id] = each.leaves_e8
+            else:
+                self._leaves.pop(each.order_id, None)
                 self._forget(each.order_id)
         return said
 
@@ -146,17 +152,16 @@ class Book:
         event = happening["event"]
         if event == "trade":
             for party in (happening["taker"], happening["maker"]):
-                order_id = self._id_of[party["account"], party["client_order_id"]]
+                order_id = self._id_of.get((party["account"], party["client_order_id"]), "NONE")
                 fill = happening["quantity"], happening["price"]
                 yield Said("trade", order_id, *fill, party["leaves_quantity"])
         elif event in _TOLD:
-            order_id = self._id_of[happening["account"], happening["client_order_id"]]
+            order_id = self._id_of.get((happening["account"], happening["client_order_id"]), "NONE")
             yield Said(event, order_id, 0, 0, happening["leaves_quantity"])
 
     def _forget(self, order_id: str) -> None:
-        del self._leaves[order_id]
-        for name in self._names.pop(order_id):
-            del self._id_of[name]
+        for name in self._names.pop(order_id, ()):
+            self._id_of.pop(name, None)
 
 
 def _named(kind: str, command: Message) -> dict[str, Any]:

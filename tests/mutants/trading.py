@@ -4,10 +4,10 @@ from bisect import bisect_left
 from typing import Any
 
 from schemas.records import Record, Said
-from tables import markets
-from tables.book import Book
-from tables.book_orders import Order
-from tables.markets import Market
+from tables import book_orders, markets, matching
+from tables.engine import rows
+from tables.engine.market import Market
+from tables.engine.orders import order_happening
 from tables.matching import Matching
 from tests.mutants.break_ import Mutants, Patches, each, nth, twice, without
 
@@ -22,38 +22,38 @@ def _applying(patches: Patches, change: Any) -> None:
 @mutant("matches out of time priority: the youngest of a level first", "I6")
 def youngest_first(patches: Patches) -> None:
     def make(original: Any) -> Any:
-        def take_level(book: Any, level: Any, quantity_e8: int, fills: list[Any]) -> int:
-            while quantity_e8 and level.newest is not None:
-                entry = level.newest
-                taken_e8 = min(quantity_e8, entry.leaves_e8)
-                fills.append((entry, taken_e8))
-                if taken_e8 == entry.leaves_e8:
-                    book.remove(entry)
-                    entry.leaves_e8 = 0
-                else:
-                    book.reduce(entry, entry.leaves_e8 - taken_e8)
-                quantity_e8 -= taken_e8
-            return quantity_e8
+        def take_level(market: Any, taker: Any, level: Any, leaves_e8: int, said: list[Any]) -> int:
+            _line_up(level, level.displayed()[::-1])
+            return int(original(market, taker, level, leaves_e8, said))
 
         return take_level
 
-    patches(Book, "_take_level", make)
+    patches(Market, "_take_level", make)
+
+
+def _line_up(level: Any, orders: list[Any]) -> None:
+    """Has the orders of a level stand in this order."""
+    level.oldest, level.newest = orders[0], orders[-1]
+    for older, order, newer in zip([None, *orders], orders, [*orders[1:], None], strict=False):
+        order.older, order.newer = older, newer
 
 
 @mutant("matches out of price priority: the worst price within the limit first", "I6")
 def worst_first(patches: Patches) -> None:
     def make(original: Any) -> Any:
-        def take(book: Any, side_name: str, limit_price_e8: int, quantity_e8: int) -> list[Any]:
-            side = book.against[side_name]
-            fills: list[Any] = []
-            while quantity_e8 > 0 and side.keys and side.keys[-1] >= limit_price_e8 * side.sign:
-                worst = side.keys[bisect_left(side.keys, limit_price_e8 * side.sign)]
-                quantity_e8 = book._take_level(side.levels[worst * side.sign], quantity_e8, fills)
-            return fills
+        def take(market: Any, taker: Any, side: Any, limit_key: int, at_us: int, said: list[Any]) -> None:
+            leaves_e8 = taker.leaves_e8
+            while leaves_e8 and side.keys and side.keys[-1] >= limit_key:
+                level = side.levels[side.keys[bisect_left(side.keys, limit_key)]]
+                if not level.touched:
+                    side.touch(level)
+                leaves_e8 = market._take_level(taker, level, leaves_e8, said)
+                if level.oldest is None:
+                    side.close_level(level)
 
         return take
 
-    patches(Book, "take", make)
+    patches(Market, "_take", make)
 
 
 @mutant("trades at the taker's price", "I4", "I6")
@@ -81,55 +81,62 @@ def beyond_the_limit(patches: Patches) -> None:
     patches.unchecked()
 
     def make(original: Any) -> Any:
-        def take(book: Any, side_name: str, limit_price_e8: int, quantity_e8: int) -> list[Any]:
-            sign = 1 if side_name == "buy" else -1
-            return list(original(book, side_name, limit_price_e8 + sign * limit_price_e8 // 100, quantity_e8))
+        def take(market: Any, taker: Any, side: Any, limit_key: int, *more: Any) -> None:
+            original(market, taker, side, limit_key - abs(limit_key) // 100, *more)
 
         return take
 
-    patches(Book, "take", make)
+    patches(Market, "_take", make)
 
 
 @mutant("fills a fill-or-kill order in part", "I6")
 def partly_killed(patches: Patches) -> None:
-    patches(Book, "available", lambda original: lambda book, side, price_e8, quantity_e8: quantity_e8)
+    patches(Market, "_fillable", lambda original: lambda market, order, said: True)
 
 
 @mutant("lets the rest of an immediate-or-cancel order rest", "I6")
 def resting_ioc(patches: Patches) -> None:
-    patches(Order, "may_rest", lambda original: lambda order: order.order_type != "market")
+    def make(original: Any) -> Any:
+        def new(market: Any, order: Any, *more: Any) -> Any:
+            force = order.time_in_force
+            order.time_in_force = "gtc"
+            happened = original(market, order, *more)
+            order.time_in_force = force
+            return happened
+
+        return new
+
+    patches(Market, "new", make)
 
 
 @mutant("keeps the place of an order whose quantity grew", "I6")
 def kept_place(patches: Patches) -> None:
     def make(original: Any) -> Any:
-        def amend(market: Any, order: Any, quantity_e8: int, price_e8: int, request_id: str) -> bool:
-            more_e8 = quantity_e8 - order.quantity_e8
-            if more_e8 <= 0 or price_e8:
-                return bool(original(market, order, quantity_e8, price_e8, request_id))
-            order.level.side.touch(order.level)
-            order.level.quantity_e8 += more_e8
-            order.amend(quantity_e8, order.limit_price_e8, request_id)
-            return True
+        def replace(market: Any, order: Any, asked: Any, at_us: int, checked: bool) -> Any:
+            if order is None or (asked.quantity_e8 or 0) <= order.quantity_e8 or asked.limit_price_e8:
+                return original(market, order, asked, at_us, checked)
+            order.quantity_e8 = asked.quantity_e8
+            market.side_of(order).show(order, 0, order.quantity_e8 - order.cum_quantity_e8)
+            order.move("replaced")
+            return [order_happening("replaced", order)]
 
-        return amend
+        return replace
 
-    patches(Market, "amend", make)
+    patches(Market, "replace", make)
 
 
 @mutant("loses the place of an order whose quantity fell", "I6")
 def lost_place(patches: Patches) -> None:
     def make(original: Any) -> Any:
-        def amend(market: Any, order: Any, *arguments: Any) -> bool:
-            kept = original(market, order, *arguments)
-            if kept:
-                market.book.remove(order)
-                market.rest(order)
-            return bool(kept)
+        def replace(market: Any, order: Any, asked: Any, at_us: int, checked: bool) -> Any:
+            happened = original(market, order, asked, at_us, checked)
+            if order is not None and order.level is not None:
+                market.side_of(order).refresh(order, market.next_arrival())
+            return happened
 
-        return amend
+        return replace
 
-    patches(Market, "amend", make)
+    patches(Market, "replace", make)
 
 
 @mutant("forgets what was filled when an order is replaced", "I3")
@@ -150,16 +157,18 @@ def left_in_the_book(patches: Patches) -> None:
     patches.unchecked()
 
     def make(original: Any) -> Any:
-        def end(table: Any, order: Any, *arguments: Any, **more: Any) -> list[Said]:
-            said = original(table, order, *arguments, **more)
-            ghost = Order.from_row({**order.row(), "order_id": f"G{order.order_id[1:]}"}, order.symbol)
-            if ghost.leaves_e8 > 0:
-                table._market(order.symbol).rest(ghost)
-            return list(said)
+        def cancel(market: Any, order: Any, *more: Any) -> Any:
+            row = None if order is None else rows.order_row(order)
+            happened = original(market, order, *more)
+            if row is not None:
+                ghost = rows.order_of({**row, "order_id": f"G{row['order_id'][1:]}"})
+                market.live[ghost.order_id] = ghost
+                market.rest(ghost)
+            return happened
 
-        return end
+        return cancel
 
-    patches(Matching, "_end_resting", make)
+    patches(Market, "cancel", make)
 
 
 @mutant("tells an order's end twice", "I2")
@@ -230,9 +239,7 @@ def rounded_down(patches: Patches) -> None:
     def make(original: Any) -> Any:
         return lambda sum_e16, quantity_e8: sum_e16 // quantity_e8
 
-    import tables.book_orders
-
-    patches(tables.book_orders, "average_price_e8", make)
+    patches(book_orders, "average_price_e8", make)
 
 
 @mutant("fills more than there is", "I3")
@@ -250,30 +257,31 @@ def overfilled(patches: Patches) -> None:
 @mutant("does one trade twice, with ids of their own", "I4")
 def phantom_trade(patches: Patches) -> None:
     def make(original: Any) -> Any:
-        def match(table: Any, market: Any, *arguments: Any) -> None:
-            original(table, market, *arguments)
-            said = arguments[-1]
+        def told(table: Any, market: Any, *arguments: Any) -> list[Said]:
+            said = list(original(table, market, *arguments))
             trades = [message for kind, message in said if kind == "Trade"]
             if trades:
-                market.trades += 1
-                names = {"sequence": market.trades, "trade_id": f"{market.symbol}-{market.trades}"}
+                market.core.trades += 1
+                number = market.core.trades
+                names = {"sequence": number, "trade_id": f"{market.symbol}-{number}"}
                 said.append(("Trade", {**trades[-1], **names}))
+            return said
 
-        return match
+        return told
 
-    patches(Matching, "_match", make)
+    patches(Matching, "_told", make)
 
 
 @mutant("leaves a gap in the sequence of trades", "I5")
 def gap(patches: Patches) -> None:
     def make(original: Any) -> Any:
-        def match(table: Any, market: Any, *arguments: Any) -> None:
+        def take(market: Any, *arguments: Any) -> None:
             market.trades += 1
-            original(table, market, *arguments)
+            original(market, *arguments)
 
-        return match
+        return take
 
-    patches(Matching, "_match", make)
+    patches(Market, "_take", make)
 
 
 @mutant("names another trade in the events than in the trade", "I4")
@@ -361,8 +369,9 @@ def answers_a_dead_order(patches: Patches) -> None:
 def all_expired(patches: Patches) -> None:
     def make(original: Any) -> Any:
         def expire(table: Any, record: Record, at_us: int) -> list[Said]:
-            orders = table.resting(record.message["symbol"])
-            return list(table._end_all(orders, "expired", "MATCHING_END_OF_DAY", record, at_us))
+            core = table._market(record.message["symbol"]).core
+            happened = core.end_all(core.listing(), "expired", "MATCHING_END_OF_DAY", at_us)
+            return list(table._controlled(record, happened, "", at_us))
 
         return expire
 
@@ -372,15 +381,13 @@ def all_expired(patches: Patches) -> None:
 @mutant("expires nothing at the end of the day", "I6")
 def none_expired(patches: Patches) -> None:
     def make(original: Any) -> Any:
-        return lambda table, record, at_us: table._end_all([], "expired", "NONE", record, at_us)
+        return lambda table, record, at_us: table._controlled(record, [], "", at_us)
 
     _handler(patches, "ExpireDay", make)
 
 
 def _handler(patches: Patches, kind: str, make: Any) -> None:
     """Another handler for a kind of record."""
-    from tables import matching
-
     patches(matching, "_HANDLERS", lambda original: {**original, kind: make(original[kind])})
 
 

@@ -8,6 +8,7 @@ offsets in steps of ten, so that a test can put records in between.
 from collections import defaultdict
 from typing import Any
 
+from app.pipeline import acquaint
 from app.verify.records import ACCOUNTS_CHANGELOG, CHANGELOG, CHANGELOGS, RISK_CHANGELOG, Seen
 from schemas.codec import Codec, record_names
 from schemas.partitioning import lane_of
@@ -41,11 +42,10 @@ class Engine:
         self._lanes = [self._tables(lane) for lane in range(LANES)]
 
     def _tables(self, lane: int) -> Tables:
-        return (
-            Accounts(lane, self._instruments, self._references, 86_400_000_000, 500),
-            Risk(lane, self._instruments),
-            Matching(lane, self._instruments),
-        )
+        accounts = Accounts(lane, self._instruments, self._references, 86_400_000_000, 500)
+        risk, matching = Risk(lane, self._instruments), Matching(lane, self._instruments)
+        acquaint({"risk": risk, "matching": matching})
+        return accounts, risk, matching
 
     def instrument(self, message: dict[str, Any]) -> None:
         """Adds an instrument."""
@@ -179,7 +179,8 @@ class Engine:
         ):
             refusal = risk.apply(record, at_us)
             if refusal is None:
-                passed.append(record)
+                passed += [*risk.ahead, record]
+                risk.ahead.clear()
             else:
                 self._say(lane, refusal)
         self._say(lane, risk.end_cycle(at_us))
