@@ -21,6 +21,7 @@ from tables.engine.orders import (
     NO_LIMIT,
     NOWHERE,
     PARKED,
+    PEGGED,
     TRIGGERS,
     Happening,
     Order,
@@ -82,6 +83,7 @@ class Market:
         "symbol",
         "trades",
         "trailing",
+        "triggered",
         "triggers",
         "unusual",
         "wake_us",
@@ -129,6 +131,7 @@ class Market:
         self.prices: list[tuple[int, int]] = []
         self.fresh: list[Order] = []
         self.collared: bool = False
+        self.triggered: list[Order] = []
         self.changed: list[Order] = []
         self.unusual: bool = False
         self.wake_us: int = NEVER_US
@@ -286,6 +289,8 @@ class Market:
         for order in self.listing():
             if order.kind == LIMIT and self.refuses(order, order.limit_price_e8):
                 self.end(order, "canceled", "MATCHING_PRICE_BAND")
+            elif order.kind == PEGGED and order.price_e8 and self.refuses(order, order.price_e8):
+                pegs.park(self, order)
         lists.work_off(self)
         return self.finish()
 

@@ -56,7 +56,7 @@ def move(market: "Market") -> bool:
     for entry in sorted(market.pegs):
         order = market.pegs[entry]
         place = BOOK if order.extra is None else order.extra.place
-        if place == BOOK or place == PARKED:
+        if place in (BOOK, PARKED):
             price_e8 = target_e8(market, order, best)
             if price_e8 != order.price_e8:
                 moving.append((entry, price_e8))
@@ -69,11 +69,18 @@ def move(market: "Market") -> bool:
     return bool(moving)
 
 
+def park(market: "Market", order: Order) -> None:
+    """Takes a pegged order out of the book until it has somewhere to stand."""
+    market.take_out(order)
+    order.price_e8 = 0
+    market.put(order, PARKED)
+
+
 def _move(market: "Market", order: Order, price_e8: int) -> None:
+    if not price_e8:
+        park(market, order)
+        return
     market.take_out(order)
     order.price_e8 = price_e8
-    if price_e8:
-        entering.trade(market, order)
-        lists.work_off(market)
-    else:
-        market.put(order, PARKED)
+    entering.trade(market, order)
+    lists.work_off(market)

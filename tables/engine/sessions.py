@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from tables.engine import auction, entering
-from tables.engine.orders import LIMIT, PARKED, PEGGED, TO_LIMIT, Order
+from tables.engine.orders import LIMIT, NOWHERE, PARKED, PEGGED, TO_LIMIT, Order
 
 if TYPE_CHECKING:
     from tables.engine.market import Market
@@ -92,10 +92,14 @@ def _join(market: "Market", session: str) -> None:
         if order.kind != PEGGED and (force == "auction" or session == "closing_auction"):
             market.take_out(order)
             entering.enter(market, order)
-    crossing = [order for order in market.listing() if order.time_in_force == "crossing"]
+    waiting = [
+        order for order in market.triggered if order.extra is not None and order.extra.place == NOWHERE
+    ]
+    crossing = [order for order in market.listing() + waiting if order.time_in_force == "crossing"]
     crossing.sort(key=_entry)
     for order in crossing:
-        market.end(order, "expired", "MATCHING_EXPIRED")
+        if order.leaves_e8:
+            market.end(order, "expired", "MATCHING_EXPIRED")
 
 
 def look_at_limit_state(market: "Market") -> None:

@@ -140,10 +140,12 @@ def _release(market: "Market", orders: list[Order]) -> None:
         order.price_e8 = order.limit_price_e8 if order.kind == LIMIT else 0
         order.move("triggered")
         market.said.append(order_happening("triggered", order))
+    market.triggered = orders
     for order in orders:
         if order.leaves_e8:
             entering.enter(market, order)
             lists.work_off(market)
+    market.triggered = []
 
 
 def _entry(order: Order) -> int:

@@ -19,7 +19,9 @@ from schemas.codec import Codec
 from schemas.ids import order_id
 from schemas.numbers import ONE
 from schemas.records import Record
-from tables.book import Book, Entry
+from tables.engine.market import Market
+from tables.engine.orders import Order
+from tables.instrument_rules import InstrumentRules
 from tables.matching import Matching
 from tables.reference import Instruments
 
@@ -46,7 +48,7 @@ class Flow:
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
-        self.book: Book[Entry] = Book()
+        self.market = empty_market()
         self.names: list[str] = []
         self.number = 0
 
@@ -57,7 +59,7 @@ class Flow:
 
     def aggressive(self) -> Command:
         """An order that trades with some orders, with more of them when there are many."""
-        many = len(self.book.entries) > RESTING
+        many = len(self.market.live) > RESTING
         return self._order(100 * TICK_E8, self.random.randint(1, 20) * (5 if many else 2))
 
     def cancel(self) -> Command:
@@ -66,7 +68,7 @@ class Flow:
             at = self.random.randrange(len(self.names))
             self.names[at], self.names[-1] = self.names[-1], self.names[at]
             name = self.names.pop()
-            if name in self.book.entries:
+            if name in self.market.live:
                 return self._applied(Command(name))
 
     def mixed(self) -> Command:
@@ -84,23 +86,23 @@ class Flow:
         return self._applied(Command(name, side, MID_E8 + sign * towards_e8, lots * ONE))
 
     def _applied(self, command: Command) -> Command:
-        run_bare(self.book, [command])
+        run_engine(self.market, [command])
         return command
 
 
-def run_bare(book: Book[Entry], commands: list[Command]) -> None:
-    """The book alone: takes, rests and removes."""
-    entries, take, add, remove = book.entries, book.take, book.add, book.remove
-    arrival = 0
+def empty_market() -> Market:
+    """A market of the engine in which everything is plain."""
+    return Market(SYMBOL, InstrumentRules(SYMBOL), {})
+
+
+def run_engine(market: Market, commands: list[Command]) -> None:
+    """The engine's step: an order made and entered, or canceled; what happened is told, and dropped."""
+    live, new, cancel = market.live, market.new, market.cancel
     for name, side, price_e8, quantity_e8 in commands:
-        if not side:
-            remove(entries[name])
-            continue
-        for _, filled_e8 in take(side, price_e8, quantity_e8):
-            quantity_e8 -= filled_e8
-        if quantity_e8:
-            arrival += 1
-            add(Entry(name, side, price_e8, quantity_e8, arrival))
+        if side:
+            new(Order(SYMBOL, name, "ACC", name, side, "limit", "gtc", quantity_e8, price_e8), 0)
+        else:
+            cancel(live[name], 0, "MATCHING_CANCELED_BY_REQUEST")
 
 
 def run_matching(matching: Matching, records: list[Record]) -> None:
@@ -177,10 +179,10 @@ def figures() -> list[Figure]:
     filling_records, mix_records = records_of(filling), records_of(mix)
     buys, sells = (records_of(one_sided(side, 20_000, 1_000)) for side in ("buy", "sell"))
 
-    def bare() -> Book[Entry]:
-        book: Book[Entry] = Book()
-        run_bare(book, filling)
-        return book
+    def bare() -> Market:
+        market = empty_market()
+        run_engine(market, filling)
+        return market
 
     def matching() -> Matching:
         return matching_with(filling_records)
@@ -189,7 +191,7 @@ def figures() -> list[Figure]:
         return Figure(name, len(records), prepare, lambda table: run_matching(table, records))
 
     return [
-        Figure("book alone, mix", COMMANDS, bare, lambda book: run_bare(book, mix)),
+        Figure("engine's step, mix", COMMANDS, bare, lambda market: run_engine(market, mix)),
         step("matching, mix", matching, mix_records),
         step("matching, an order that rests", lambda: matching_with([]), buys),
         step("matching, an order that trades once", lambda: matching_with(buys), sells),
