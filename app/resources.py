@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
-from schemas.codec import schema_text
+from schemas.codec import defaults, schema_text
 from schemas.messages import NewOrder, OrderEvent
 from schemas.numbers import format_e8
 
@@ -82,13 +82,43 @@ def _fields_of(record: str) -> list[tuple[str, str, Show]]:
     return _fields(json.loads(schema_text(record)), {})
 
 
+# Optional records whose fields are shown beside the others, those that are used.
+FLAT = frozenset({"instructions", "changes"})
+
+
 def shown(record: str, message: Mapping[str, Any]) -> dict[str, Any]:
     """A message of a record name as a JSON-able resource; what may be left out of it is shown as null."""
     left_out = _may_be_left_out(record)
-    return {
+    resource = {
         name: show(message.get(field) if field in left_out else message[field])
         for field, name, show in _fields_of(record)
+        if field not in FLAT
     }
+    for field in FLAT & left_out:
+        resource |= flat(message.get(field))
+    return resource
+
+
+def flat(carried: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What an order carries beyond its type, or what a replace changes, as JSON: what is used, and no more.
+
+    The names are those of requests: the list is `link` with type and id.
+    """
+    if carried is None:
+        return {}
+    usual = defaults("NewOrder", "instructions")
+    used = {
+        name: format_e8(value) if name in _DECIMALS else value
+        for name, value in carried.items()
+        if value is not None and (value != usual.get(name) or "link_id" not in carried)
+    }
+    link = {"type": used.pop("link_type", "none"), "id": used.pop("link_id", "")}
+    return used | {"link": link} if link["id"] else used
+
+
+_DECIMALS = frozenset(
+    ("stop_price", "trail_amount", "trail_percent", "peg_offset", "display_quantity", "min_quantity")
+)
 
 
 @cache
@@ -127,7 +157,7 @@ def order_of_event(event: Mapping[str, Any]) -> dict[str, Any]:
     order = {name: resource[name] for name in ORDER_FIELDS}
     order["limit_price"] = resource["limit_price"] if event["limit_price"] else None
     order["updated_at"] = resource["at"]
-    return order
+    return order | flat(event.get("instructions"))
 
 
 def order_just_entered(message: NewOrder, order_id: str) -> dict[str, Any]:
@@ -158,5 +188,6 @@ def order_just_entered(message: NewOrder, order_id: str) -> dict[str, Any]:
         "entered_by": message["entered_by"],
         "door": message["door"],
         "at_us": message["entered_us"],
+        "instructions": message.get("instructions"),
     }
     return order_of_event(event) | {"entered_at": rfc3339(message["entered_us"])}

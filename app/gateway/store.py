@@ -28,12 +28,13 @@ Row = dict[str, Any]
 ORDER_COLUMNS: LiteralString = (
     "order_id, account, client_order_id, symbol, side, order_type, time_in_force, status, version, quantity,"
     " limit_price, cum_quantity, leaves_quantity, average_price, reason, text, entered_by, door, updated_at,"
-    " entered_at"
+    " entered_at, instructions"
 )
 EVENT_COLUMNS: LiteralString = (
     "event, status, account, client_order_id, order_id, symbol, side, order_type, time_in_force, version,"
     " quantity, limit_price, cum_quantity, leaves_quantity, average_price, last_quantity, last_price,"
-    " trade_id, reason, text, request_offset, request_id, entered_by, door, at"
+    " trade_id, reason, text, request_offset, request_id, entered_by, door, at,"
+    " instructions"
 )
 TRADE_COLUMNS: LiteralString = (
     "trade_id, symbol, sequence, price, quantity, aggressor_side, maker_account, maker_client_order_id,"
@@ -56,8 +57,9 @@ class Filter(NamedTuple):
 
 
 def to_json(row: Mapping[str, Any]) -> Row:
-    """A row as a JSON-able resource."""
-    return {name: _shown(value) for name, value in row.items()}
+    """A row as a JSON-able resource; what an order carries stands beside its other fields."""
+    resource = {name: _shown(value) for name, value in row.items()}
+    return resource | (resource.pop("instructions", None) or {})
 
 
 def _shown(value: Any) -> Any:

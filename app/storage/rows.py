@@ -15,7 +15,7 @@ from typing import Any
 
 from app.latest import changes_order, rank
 from app.reader import Read
-from app.resources import ORDER_FIELDS, shown, shown_name
+from app.resources import FLAT, ORDER_FIELDS, flat, shown, shown_name
 from schemas.codec import schema_text
 from schemas.topics import TOPICS
 
@@ -28,6 +28,7 @@ APPENDED = {
     "Trade": "trades",
     "MassCancelReport": "mass_cancel_reports",
     "ControlReport": "control_reports",
+    "SelfTradePrevented": "self_trades_prevented",
 }
 # Tables that keep the latest record of a key; whether a row is later than the one that is there.
 LATER = {
@@ -72,6 +73,12 @@ def _price(value_e8: int) -> str | None:
     return number(value_e8) if value_e8 else None
 
 
+def _carried(value: Mapping[str, Any] | None) -> str | None:
+    """What an order carries beyond its type, as it is shown; null where it carries nothing."""
+    used = flat(value)
+    return json.dumps(used).replace("\\u0000", "\\ufffd") if used else None
+
+
 def _long(value: str) -> str:
     return text(value, _LONG_MAX)
 
@@ -91,7 +98,7 @@ def _convert(field: Mapping[str, Any]) -> Convert:
         return number
     if kind == "string":
         return _long if name in _LONG else text
-    return _same
+    return _carried if name in FLAT else _same
 
 
 @cache
@@ -102,7 +109,11 @@ def _fields(record: str) -> tuple[tuple[str, str, Convert], ...]:
 
 
 def _values(record: str, message: Mapping[str, Any]) -> Row:
-    return tuple(convert(message[field]) for field, _, convert in _fields(record))
+    # An optional record may be left out.
+    return tuple(
+        convert(message.get(field) if field in FLAT else message[field])
+        for field, _, convert in _fields(record)
+    )
 
 
 def _columns(record: str) -> tuple[str, ...]:
@@ -111,11 +122,13 @@ def _columns(record: str) -> tuple[str, ...]:
 
 # An order out of the values of its event; it is entered with it, unless an earlier event is known.
 _EVENT_COLUMNS = _columns("OrderEvent")
-_order_of = itemgetter(*map(_EVENT_COLUMNS.index, (*ORDER_FIELDS, "at", "at", "client_order_id")))
+_order_of = itemgetter(
+    *map(_EVENT_COLUMNS.index, (*ORDER_FIELDS, "instructions", "at", "at", "client_order_id"))
+)
 
 COLUMNS: dict[str, tuple[str, ...]] = {
     **{table: (*_PLACE, *_columns(record)) for record, table in APPENDED.items()},
-    "orders": (*ORDER_FIELDS, "updated_at", "entered_at", "entry_id"),
+    "orders": (*ORDER_FIELDS, "instructions", "updated_at", "entered_at", "entry_id"),
     "positions": _columns("Position"),
     "instruments": _columns("Instrument"),
     "controls": (
