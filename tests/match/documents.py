@@ -10,7 +10,7 @@ from tests.match.fix_scenarios import SCENARIOS
 
 def example() -> str:
     """The worked example: lines in, lines out."""
-    return f"```json\n{EXAMPLE}```\n\n```json\n{matched(EXAMPLE, Engine())}```"
+    return f"```text\n{EXAMPLE}```\n\n```text\n{matched(EXAMPLE, Engine())}```"
 
 
 def scenarios() -> str:
