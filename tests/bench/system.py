@@ -105,10 +105,10 @@ class Measured:
             await asyncio.sleep(0.02)
         raise RuntimeError(f"worker is not ready; see {self.log}:\n{self.log.read_text()[-2000:]}")
 
-    def metric(self, name: str) -> float:
-        """Sum over all labels of a metric."""
+    def metric(self, name: str, labels: str = "[^}]*") -> float:
+        """Sum over all labels of a metric, or over those of a pattern."""
         text = _get(f"http://{HOST}:{self.port}/metrics")
-        return sum(float(v) for v in re.findall(rf"^{name}(?:{{[^}}]*}})? ([0-9.e+-]+)$", text, re.M))
+        return sum(float(v) for v in re.findall(rf"^{name}(?:{{{labels}}})? ([0-9.e+-]+)$", text, re.M))
 
     async def stop(self) -> None:
         """SIGTERM, then SIGKILL."""

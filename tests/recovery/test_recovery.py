@@ -1,12 +1,13 @@
-"""Fail-over, handing over and scaling under load, with room for noise; `python -m tests.recovery` measures."""
+"""Fail-over, handing over, scaling under load, with room for noise; `python -m tests.recovery` measures."""
 
 import time
 
 from app.lanes import metrics
 from app.lanes.changelog import Progress
 from app.settings import Settings
+from schemas.topics import CHANGELOG_CONFIG
 from tests.lanes.workers import set_up, workers
-from tests.recovery import scenarios
+from tests.recovery import changelogs, scenarios
 from tests.recovery.probe import Probe
 
 SESSION_S = 2.0
@@ -69,3 +70,20 @@ def test_the_longest_pause_is_read_from_the_buckets() -> None:
     text = f'{name}{{le="0.5"}} 1.0\n{name}{{le="1.0"}} 3.0\n{name}{{le="+Inf"}} 3.0\n'
     assert scenarios.longest_of(text) == 1.0
     assert scenarios.longest_of(text.replace("3.0", "0.0").replace("1.0\n", "0.0\n")) == 0.0
+
+
+def test_the_book_of_the_changelogs_figures_is_steady() -> None:
+    resting: set[str] = set()
+    for kind, message in changelogs.steady(500, 20):
+        if kind == "NewOrder":
+            resting.add(message["client_order_id"])
+        else:
+            resting.remove(message["order"])
+            assert len(resting) == 20
+    assert len(resting) == 20
+
+
+def test_changelogs_are_compacted_before_they_are_long() -> None:
+    assert int(CHANGELOG_CONFIG["segment.bytes"]) <= 32 * 2**20
+    # Longer than a recovery that the watchdog lets live, shorter than a day of deleted rows.
+    assert 60_000 <= int(CHANGELOG_CONFIG["delete.retention.ms"]) <= 3_600_000
