@@ -57,22 +57,28 @@ async def serve(settings: Settings) -> None:
         )
         watchdog = Watchdog(settings.cycle_timeout_s)
         watchdog.start()
+        beating = asyncio.create_task(_beat(watchdog))
         _tune_gc()
         await app.start()
         log.info("worker started in %.2f s", time.monotonic() - started_s)
-        await _until_stopped(app, reference, watchdog, stop)
+        await _until_stopped(app, reference, stop)
         log.info("worker stops: cycles finish, lanes are handed over")
         async with asyncio.timeout(settings.cycle_timeout_s):
             await app.stop()
         await reference.stop()
         await runner.cleanup()
+        beating.cancel()
 
 
-async def _until_stopped(
-    app: LaneApp, reference: ReferenceReader, watchdog: Watchdog, stop: asyncio.Event
-) -> None:
-    while not stop.is_set():
+async def _beat(watchdog: Watchdog) -> None:
+    """Shows that the loop is alive, also while the worker waits for its group and its lanes."""
+    while True:
         watchdog.seen()
+        await asyncio.sleep(1.0)
+
+
+async def _until_stopped(app: LaneApp, reference: ReferenceReader, stop: asyncio.Event) -> None:
+    while not stop.is_set():
         if app.crashed or app.should_stop:
             die(f"Faust ended: {app.crash_reason!r}")
         if reference.task is not None and reference.task.done():

@@ -22,6 +22,8 @@ log = logging.getLogger("oms.recovery")
 
 PROGRESS_S = 2.0
 CHUNK_ROWS = 2_000
+# Reading that comes no further for so long is given up: the worker ends, and its next start tries again.
+STANDSTILL_S = 20.0
 
 
 class Recoverable(Protocol):
@@ -82,7 +84,10 @@ class Progress:
 
 
 async def load(bootstrap: str, tables: Mapping[TopicPartition, Recoverable], codec: Codec) -> Progress:
-    """Rebuilds each table from its changelog partition; yields to the loop between chunks."""
+    """Rebuilds each table from its changelog partition; yields to the loop between chunks.
+
+    Raises TimeoutError when reading stands still.
+    """
     live: dict[TopicPartition, dict[bytes, bytes]] = {tp: {} for tp in tables}
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap,
@@ -114,7 +119,9 @@ async def _read(consumer: AIOKafkaConsumer, live: dict[TopicPartition, dict[byte
         consumer.seek(tp, begin)
     progress = Progress(sum(ends[tp] - begins[tp] for tp in live))
     unread = {tp for tp in live if ends[tp] > begins[tp]}
+    moved_s = time.monotonic()
     while unread:
+        before = len(unread), progress.rows
         chunk = await read_as_parsed(consumer, unread, records_max=20_000, wait_s=0.2)
         for tp, records in chunk.items():
             rows = live[tp]
@@ -130,6 +137,10 @@ async def _read(consumer: AIOKafkaConsumer, live: dict[TopicPartition, dict[byte
             if await consumer.position(tp) >= ends[tp]:
                 unread.discard(tp)
                 consumer.pause(tp)
+        if (len(unread), progress.rows) != before:
+            moved_s = time.monotonic()
+        elif time.monotonic() - moved_s > STANDSTILL_S:
+            raise TimeoutError(f"recovery stands still at {progress.words()}; is Kafka there?")
         await asyncio.sleep(0)
     return progress
 
