@@ -1,9 +1,12 @@
 """Fail-over, handing over, scaling under load, with room for noise; `python -m tests.recovery` measures."""
 
+import re
 import time
+from typing import Any, cast
 
 from app.lanes import metrics
 from app.lanes.changelog import Progress
+from app.lanes.manager import LaneManager
 from app.settings import Settings
 from schemas.topics import CHANGELOG_CONFIG
 from tests.lanes.workers import set_up, workers
@@ -87,3 +90,15 @@ def test_changelogs_are_compacted_before_they_are_long() -> None:
     assert int(CHANGELOG_CONFIG["segment.bytes"]) <= 32 * 2**20
     # Longer than a recovery that the watchdog lets live, shorter than a day of deleted rows.
     assert 60_000 <= int(CHANGELOG_CONFIG["delete.retention.ms"]) <= 3_600_000
+
+
+def test_a_worker_that_recovers_says_how_far_it_is() -> None:
+    lanes = LaneManager(Settings(), cast(Any, None), cast(Any, None), {})
+    assert lanes.waiting() == "lanes are not open yet"
+    Progress(1000).add(500)
+    lanes._loading = True
+    assert re.fullmatch(
+        r"lanes are not open yet: recovering, 500 of 1000 rows, \d+ rows/s, \d+ s left", lanes.waiting()
+    )
+    lanes.ready = True
+    assert lanes.waiting() == ""
