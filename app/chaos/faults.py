@@ -29,7 +29,7 @@ from app.chaos.workload import Flow
 from app.lanes import clock, crash_points
 from schemas.registry import RegistryError
 
-_REACHED_S = 25.0
+_REACHED_S = 40.0
 _FENCED_S = 12.0
 _BATCH_S = 8.0
 # Cycles before a crash at a point of a cycle.

@@ -56,6 +56,8 @@ class Watcher:
         self.astray = 0
         self._settings = settings
         self._waiting: dict[tuple[int, int], tuple[str, float]] = {}
+        # What answers a request that was not read yet: another broker may have its partition.
+        self._early: dict[tuple[int, int], set[str]] = {}
         self._partly: dict[str, float] = {}
         self._positions: dict[Place, int] = {}
 
@@ -83,11 +85,12 @@ class Watcher:
             try:
                 async with TopicReader(self._settings, _TOPICS, self._positions) as reader:
                     async for batch in reader.batches():
-                        self._take(batch)
+                        self.take(batch)
             except (KafkaError, RegistryError, OSError):
                 await asyncio.sleep(0.5)
 
-    def _take(self, batch: list[Read]) -> None:
+    def take(self, batch: list[Read]) -> None:
+        """Takes records as they were read."""
         now = time.time()
         # Requests first: one batch may have both a request and its answer.
         for read in sorted(batch, key=lambda read: read.short != "orders"):
@@ -102,22 +105,25 @@ class Watcher:
         if read.kind == "NewOrder":
             self.entered[f"{message['account']} {message['client_order_id']}"] += 1
         # One in a wrong lane is answered under the place that it is forwarded to.
-        if lane_of(message["account"], self._settings.partitions) == read.partition:
-            self._waiting[read.partition, read.offset] = (read.kind, now)
-        else:
+        if lane_of(message["account"], self._settings.partitions) != read.partition:
             self.astray += 1
+        elif not self._early.pop((read.partition, read.offset), set()) & _ANSWERS[read.kind]:
+            self._waiting[read.partition, read.offset] = (read.kind, now)
 
     def _event(self, read: Read, now: float) -> None:
         message = read.message
-        if read.kind == "ControlReport":
+        if read.kind not in ("OrderEvent", "MassCancelReport"):
             return
         if read.kind == "OrderEvent" and message["event"] == "trade":
             self._fill(read, now)
         place = (lane_of(message["account"], self._settings.partitions), message["request_offset"])
+        told = message["event"] if read.kind == "OrderEvent" else read.kind
         kind, begin = self._waiting.get(place, ("", 0.0))
-        if (message["event"] if read.kind == "OrderEvent" else read.kind) in _ANSWERS.get(kind, ()):
+        if told in _ANSWERS.get(kind, ()):
             del self._waiting[place]
             self._answered(Wait(begin, now))
+        elif place[1] >= self._positions.get(("orders", place[0]), 0):
+            self._early.setdefault(place, set()).add(told)
 
     def _answered(self, wait: Wait) -> None:
         if wait.end - wait.begin > _SLOW_S:

@@ -19,13 +19,15 @@ from app.chaos.kills import COMPARED, differences
 from app.chaos.process import Death
 from app.chaos.proxy import Link
 from app.chaos.sometimes import Opening
-from app.chaos.watcher import Fills, Wait
+from app.chaos.watcher import Fills, Wait, Watcher
 from app.chaos.workload import Flow
 from app.lanes import clock
 from app.local.kafka import Door, Node
 from app.local.ports import HOST, any_free
+from app.reader import Read
 from app.settings import Settings
 from app.topics import prepare
+from schemas.partitioning import lane_of
 
 
 async def echo() -> tuple[asyncio.Server, int]:
@@ -224,3 +226,23 @@ def test_reports_become_tables_in_a_document(tmp_path: Path) -> None:
     document.write_text("no marks", encoding="utf-8")
     with pytest.raises(report.ReportError, match="no place"):
         report.into_document(document, text)
+
+
+def test_an_answer_that_is_read_before_its_request_is_its_answer() -> None:
+    watcher = Watcher(Settings())
+    lane = lane_of("C-01", 4)
+    order = {"account": "C-01", "client_order_id": "a"}
+    event = {**order, "event": "accepted", "request_offset": 5, "order_id": "x", "leaves_quantity": 1}
+
+    def read(short: str, offset: int, kind: str, message: dict[str, object]) -> Read:
+        return Read(short, lane, offset, 0, None, None, kind, message, None)
+
+    watcher.take([read("events", 9, "OrderEvent", event)])
+    watcher.take([read("orders", 5, "NewOrder", order)])
+    assert watcher.waiting == 0
+    watcher.take([read("orders", 6, "NewOrder", order)])
+    assert watcher.waiting == 1
+    watcher.take([read("events", 10, "OrderEvent", {**event, "event": "canceled", "request_offset": 6})])
+    assert watcher.waiting == 1
+    watcher.take([read("events", 11, "OrderEvent", {**event, "request_offset": 6})])
+    assert (watcher.waiting, watcher.entered["C-01 a"]) == (0, 2)
