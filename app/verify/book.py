@@ -23,6 +23,8 @@ _TOLD = frozenset(
 _WORDS = frozenset({"peg", "post_only", "stp", "link_type"})
 
 Name = tuple[str, str]
+# Price: (quantity, number of orders).
+Levels = dict[int, tuple[int, int]]
 
 
 class Said(NamedTuple):
@@ -85,6 +87,11 @@ class Book:
         """Open quantity of every live order."""
         return self._leaves
 
+    def depth(self) -> tuple[Levels, Levels]:
+        """What is displayed of bids and asks: quantity and number of orders by price."""
+        bids, asks = self._engine.depth(self._symbol)
+        return _by_price(bids), _by_price(asks)
+
     def apply(self, kind: str, command: Message, at_us: int) -> list[Said]:
         """What matching must say to a cleared record."""
         if kind == "ClearedOrder":
@@ -109,11 +116,14 @@ class Book:
             return command["reason"] not in _OWED
         return kind == "ClearedStatusRequest"
 
-    def control(self, action: str, at_us: int) -> list[Said]:
-        """What matching must say when all orders (`cancel`), or those of the day (`expire_day`), end."""
-        if action == "cancel":
+    def control(self, kind: str, control: Message, at_us: int) -> list[Said]:
+        """What matching must say to a control that was applied."""
+        if kind in ("CancelSymbol", "SetSymbolState"):
             return self._do({"type": "mass_cancel", "symbol": self._symbol}, at_us)
-        return self._do({"type": "control", "symbol": self._symbol, "action": action}, at_us)
+        action = {"ExpireDay": "expire_day", "Uncross": "uncross", "SetTradingBand": "band"}.get(kind)
+        band = {name: control[name] for name in ("low", "high")} if action == "band" else {}
+        command = {"type": "control", "symbol": self._symbol, "action": action or control["session"]}
+        return self._do({**command, **band}, at_us)
 
     def quote(self, quote: Message) -> list[Said]:
         """What matching must say to a quote that it took."""
@@ -162,6 +172,10 @@ class Book:
     def _forget(self, order_id: str) -> None:
         for name in self._names.pop(order_id, ()):
             self._id_of.pop(name, None)
+
+
+def _by_price(levels: list[tuple[int, int, int]]) -> Levels:
+    return {price_e8: (quantity_e8, orders) for price_e8, quantity_e8, orders in levels}
 
 
 def _named(kind: str, command: Message) -> dict[str, Any]:

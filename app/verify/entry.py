@@ -24,6 +24,10 @@ _ANSWERS = _TAKES | {"rejected", "replace_rejected"}
 # Quotes are kept for so long, or for as long as a band's quote age.
 _KEPT_US = 10_000_000
 
+# Protection prices need not be on tick; what waits for a trigger is meant for another price than today's.
+_ON_TICK = frozenset({"limit", "stop_limit"})
+_BANDED = frozenset({"limit", "market", "market_to_limit"})
+
 _Key = tuple[str, int]
 
 
@@ -168,14 +172,14 @@ class Entries:
         """What is wrong with a command under some terms; of a replace 0 is what is left as it was."""
         command = entered.command.message
         quantity_e8, price_e8 = command["quantity"], command["limit_price"]
-        if quantity_e8 % terms.lot_e8:
+        if quantity_e8 % terms.lot_e8 and not terms.odd_lots:
             return f"quantity {format_e8(quantity_e8)} is no multiple of the lot {format_e8(terms.lot_e8)}"
         if not price_e8:
             return ""
         tick_e8 = terms.tick_e8(price_e8)
-        if command["order_type"] != "market" and (not tick_e8 or price_e8 % tick_e8):
+        if command["order_type"] in _ON_TICK and (not tick_e8 or price_e8 % tick_e8):
             return f"price {format_e8(price_e8)} is off tick {format_e8(tick_e8)}"
-        return self._off_band(entered, terms, price_e8)
+        return self._off_band(entered, terms, price_e8) if command["order_type"] in _BANDED else ""
 
     def _off_band(self, entered: _Entered, terms: Terms, price_e8: int) -> str:
         band_bps, age_ms = terms.band_bps, terms.max_quote_age_ms

@@ -1,16 +1,20 @@
 """I4 and I5: a trade is one record and two events of two orders; ids are unique and sequences gapless."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from app.verify.findings import Findings
 from app.verify.records import Message, Place, Seen, Snapshot
 from schemas.numbers import format_e8
 
+OnPair = Callable[[Seen, str], None]
+
 
 class Fills:
     """Pairs trades with the events of their two sides, whichever is read first."""
 
-    def __init__(self, findings: Findings, snapshot: Snapshot) -> None:
+    def __init__(self, findings: Findings, snapshot: Snapshot, on_pair: OnPair) -> None:
+        """`on_pair` hears each trade with the side of its taker."""
+        self._on_pair = on_pair
         self._findings = findings
         self._snapshot = snapshot
         # Of each symbol, the last sequence and where it is.
@@ -51,6 +55,9 @@ class Fills:
         if trade is not None and len(sides) == 2:
             del self._trades[trade_id], self._sides[trade_id]
             self._findings.check("I4")
+            taker = trade.message["taker_order_id"]
+            side = next((s.message["side"] for s in sides if s.message["order_id"] == taker), "unknown")
+            self._on_pair(trade, side)
             wrong = _mismatch(trade.message, [side.message for side in sides])
             if wrong:
                 places = [trade.place, *(side.place for side in sides)]
@@ -93,11 +100,19 @@ def _mismatch(trade: Message, sides: list[Message]) -> str:
         if (side["last_quantity"], side["last_price"]) != (trade["quantity"], trade["price"]):
             told = f"{format_e8(side['last_quantity'])} at {format_e8(side['last_price'])}"
             return f"{_terms(trade)}, but order {side['order_id']} was filled {told}"
-    if taker["side"] != trade["aggressor_side"] or {taker["side"], maker["side"]} != {"buy", "sell"}:
-        return f"aggressor {trade['aggressor_side']}, taker {taker['side']}, maker {maker['side']}"
-    if maker["limit_price"] != trade["price"]:
+    aggressor = trade["aggressor_side"]
+    if aggressor not in (taker["side"], "unknown") or {taker["side"], maker["side"]} != {"buy", "sell"}:
+        return f"aggressor {aggressor}, taker {taker['side']}, maker {maker['side']}"
+    # In an uncross nobody is the aggressor, and all trade at one price; a peg has a price of its own.
+    at_limit = aggressor != "unknown" and maker["order_type"] in ("limit", "stop_limit")
+    if at_limit and maker["limit_price"] != trade["price"]:
         return f"{_terms(trade)}, but the maker's limit is {format_e8(maker['limit_price'])}"
-    return _foreign(trade, taker, "taker") or _foreign(trade, maker, "maker") or _beyond(trade, taker)
+    return (
+        _foreign(trade, taker, "taker")
+        or _foreign(trade, maker, "maker")
+        or _beyond(trade, taker, "taker")
+        or _beyond(trade, maker, "maker")
+    )
 
 
 def _foreign(trade: Message, side: Message, role: str) -> str:
@@ -106,12 +121,12 @@ def _foreign(trade: Message, side: Message, role: str) -> str:
     return "" if told == found else f"its {role} is {told}, the event says {found}"
 
 
-def _beyond(trade: Message, taker: Message) -> str:
-    """A taker's limit is never passed; what protects a market order is checked by I6."""
-    limit_e8, price_e8 = taker["limit_price"], trade["price"]
-    if not limit_e8 or (price_e8 <= limit_e8 if taker["side"] == "buy" else price_e8 >= limit_e8):
+def _beyond(trade: Message, side: Message, role: str) -> str:
+    """A limit is never passed; what protects a market order is checked by I6."""
+    limit_e8, price_e8 = side["limit_price"], trade["price"]
+    if not limit_e8 or (price_e8 <= limit_e8 if side["side"] == "buy" else price_e8 >= limit_e8):
         return ""
-    return f"{_terms(trade)}, beyond the taker's limit {format_e8(limit_e8)}"
+    return f"{_terms(trade)}, beyond the {role}'s limit {format_e8(limit_e8)}"
 
 
 def _terms(trade: Message) -> str:

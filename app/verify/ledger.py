@@ -17,14 +17,14 @@ ANSWER, LETTER, COPY = "an answer", "a dead letter", "a forwarded copy"
 EITHER = "an answer or a forwarded copy"
 
 _EXPECTED = (ANSWER, LETTER, COPY, EITHER)
-_KINDS = ("", "NewOrder", "CancelOrder", "ReplaceOrder", "MassCancel", "control")
+_KINDS = ("", "NewOrder", "CancelOrder", "ReplaceOrder", "MassCancel", "control", "CancelAllAfter")
 _ANSWER_TOPICS = ("events", "dead-letters", "orders", "control")
 _PARTITIONS_MAX = 1024
 # Records at the front are forgotten so many at a time.
 _FORGET = 32_768
 # Words of the schema: an entry time is taken as it is only within 5 minutes of the log's.
 _ENTRY_TOLERANCE_US = 300_000_000
-_TERMS = ("client_order_id", "symbol", "side", "order_type", "time_in_force", "quantity")
+_TERMS = ("client_order_id", "symbol", "side", "order_type", "quantity")
 
 
 class Print(NamedTuple):
@@ -77,7 +77,15 @@ def answered(answer: Seen) -> Print:
 
 
 def _order_terms(message: Message) -> tuple[object, ...]:
-    return (*(message[term] for term in _TERMS), message["limit_price"] or 0)
+    """What an order asks for; a post-only order may be accepted at another price if it says so."""
+    instructions = message.get("instructions") or {}
+    repriced = instructions.get("post_only") == "reprice"
+    time_in_force = message["time_in_force"]
+    # At once or not at all: that is fill or kill.
+    if instructions.get("all_or_none") and time_in_force == "ioc":
+        time_in_force = "fok"
+    price_e8 = 0 if repriced else message["limit_price"] or 0
+    return (*(message[term] for term in _TERMS), time_in_force, price_e8)
 
 
 def _order_id(seen: Seen) -> str:

@@ -26,6 +26,7 @@ class Terms(NamedTuple):
     ticks: tuple[tuple[int, int], ...]
     band_bps: int
     max_quote_age_ms: int
+    odd_lots: bool
 
     def tick_e8(self, price_e8: int) -> int:
         """Tick size that holds at a price; 0 where the table has none."""
@@ -103,4 +104,5 @@ def _terms(from_us: int, message: Message) -> Terms:
         ticks,
         message["band_bps"],
         message["max_quote_age_ms"],
+        message.get("odd_lots", False),
     )

@@ -7,7 +7,7 @@ and its reserve is not compared. Also I10: cash is never below what is reserved,
 the account may sell short.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 
 from app.verify.findings import Findings
 from app.verify.markets import Markets
@@ -51,6 +51,8 @@ class Money:
         # Accounts of which something happened after verifying began, and where that is told last.
         self.moving: dict[str, dict[Source, Place]] = {}
         self._wrong_assets: set[Asset] = set()
+        # Of orders without a limit of their own, the worst price that accounts held for.
+        self._worst: dict[str, int] = {}
 
     def touch(self, account: str, place: Place) -> None:
         """Notes that something happened to an account."""
@@ -69,12 +71,12 @@ class Money:
                 )
                 sum_.later = [each for each in sum_.later if not self._snapshot.has(each[2])]
 
-    def trade(self, seen: Seen) -> None:
+    def trade(self, seen: Seen, taker_side: str) -> None:
         """Takes a Trade: what it costs and brings to both sides."""
         trade = seen.message
         symbol, quantity_e8 = trade["symbol"], trade["quantity"]
         cost_e8 = self._markets.notional_e8(symbol, trade["price"], quantity_e8)
-        sign = 1 if trade["aggressor_side"] == "buy" else -1
+        sign = 1 if taker_side == "buy" else -1
         for account, buys in ((trade["taker_account"], sign), (trade["maker_account"], -sign)):
             self._move((account, "holding", symbol), buys * quantity_e8, seen)
             self._move((account, "cash", self._markets.currency(symbol)), -buys * cost_e8, seen)
@@ -97,6 +99,16 @@ class Money:
         else:
             sum_.later.append((by.message["at_us"], amount_e8, by.place))
             self.touch(asset[0], by.place)
+
+    def cleared(self, seen: Seen) -> None:
+        """Takes a ClearedOrder or ClearedReplace: what an order without a limit may trade at."""
+        command = seen.message
+        if command["order_type"] not in ("limit", "stop_limit") and command["limit_price"]:
+            self._worst[command["order_id"]] = command["limit_price"]
+
+    def ended(self, order_id: str) -> None:
+        """An order holds nothing any more."""
+        self._worst.pop(order_id, None)
 
     def may_short(self, account: str) -> None:
         """Notes that the account was ever allowed to sell short, applied or not."""
@@ -137,7 +149,7 @@ class Money:
         """The latest Position of each asset."""
         return self._positions
 
-    def overdue(self, live: Iterable[Order]) -> int:
+    def overdue(self, live: Mapping[str, Order]) -> int:
         """Holds positions against sums and live orders; how many could not be, for their accounts move."""
         needs = self._needs(live)
         moving = 0
@@ -151,7 +163,7 @@ class Money:
                 self._check_reserved(asset, needs.get(asset, 0))
         return moving
 
-    def finish(self, live: Iterable[Order]) -> None:
+    def finish(self, live: Mapping[str, Order]) -> None:
         """Holds every position against sums and live orders."""
         moving = self.overdue(live)
         if moving:
@@ -177,13 +189,14 @@ class Money:
             told = f"reserves {format_e8(reserved_e8)}, live orders need {format_e8(need_e8)}"
             self._findings.wrong("I8", f"{_named(asset)} {told}", places)
 
-    def _needs(self, live: Iterable[Order]) -> dict[Asset, int]:
+    def _needs(self, live: Mapping[str, Order]) -> dict[Asset, int]:
         needs: dict[Asset, int] = {}
-        for order in live:
+        for order_id, order in live.items():
             symbol = order.symbol
             if order.side == "buy":
                 asset = (order.account, "cash", self._markets.currency(symbol))
-                need_e8 = self._markets.notional_e8(symbol, order.limit_price_e8, order.leaves_e8)
+                price_e8 = self._worst.get(order_id, order.limit_price_e8)
+                need_e8 = self._markets.notional_e8(symbol, price_e8, order.leaves_e8)
             else:
                 asset, need_e8 = (order.account, "holding", symbol), order.leaves_e8
             needs[asset] = needs.get(asset, 0) + need_e8

@@ -33,6 +33,7 @@ class Order:
         "limit_price_e8",
         "order_type",
         "place",
+        "plain",
         "quantity_e8",
         "side",
         "status",
@@ -47,10 +48,12 @@ class Order:
         self.symbol: str = event["symbol"]
         self.side: str = event["side"]
         self.order_type: str = event["order_type"]
-        self.time_in_force: str = event["time_in_force"]
         self.entry_id: str = event["client_order_id"]
         self.accepted_us: int = event["at_us"]
         self.sum_e16 = 0
+        # Whether all of it is shown in the book at its limit as long as it lives.
+        instructions = event.get("instructions")
+        self.plain = self.order_type == "limit" and not instructions
         self.cause: int = event["request_offset"]
         self.become(event, place)
 
@@ -59,6 +62,7 @@ class Order:
         self.client_order_id: str = event["client_order_id"]
         self.version: int = event["version"]
         self.status: str = event["status"]
+        self.time_in_force = event["time_in_force"]
         self.quantity_e8: int = event["quantity"]
         self.limit_price_e8: int = event["limit_price"]
         self.cum_e8: int = event["cum_quantity"]
@@ -123,7 +127,10 @@ class Orders:
         if event["status"] != status:
             self._broken(seen, f"leads to {event['status']}, not {status}", order)
         for field in _LASTING:
-            if event[field] != getattr(order, field):
+            if event[field] != getattr(order, field) and (field, event["event"]) != (
+                "time_in_force",
+                "replaced",
+            ):
                 self._broken(seen, f"has {field} {event[field]}, was {getattr(order, field)}", order)
         self._check_name(order, seen)
         self._check_fills(order, seen)
@@ -154,7 +161,9 @@ class Orders:
             self._wrong(seen, text, order)
         if event["event"] != "replaced":
             for field, before_e8 in (("quantity", order.quantity_e8), ("limit_price", order.limit_price_e8)):
-                if event[field] != before_e8:
+                # A market-to-limit order gets its limit by trading.
+                gets_limit = field == "limit_price" and order.order_type == "market_to_limit"
+                if event[field] != before_e8 and not gets_limit:
                     text = f"{field} {format_e8(event[field])}, was {format_e8(before_e8)}"
                     self._wrong(seen, text, order)
         self._check_arithmetic(seen)
@@ -166,7 +175,7 @@ class Orders:
         if event["at_us"] + self._skew_us < order.at_us:
             text = f"{event['event']} happened {order.at_us - event['at_us']} us before the event before it"
             self._findings.wrong("I9", text, [order.place, seen.place], event["order_id"])
-        if event["event"] == "replaced":
+        if event["event"] == "replaced" and event["request_offset"] >= 0:
             order.cause = event["request_offset"]
         elif event["event"] == "trade" and event["request_offset"] not in (-1, order.cause):
             text = f"a trade names request {event['request_offset']}, the order came by {order.cause}"

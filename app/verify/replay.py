@@ -2,8 +2,9 @@
 
 The cleared topic's order within a partition is the order in which matching saw the commands; what risk
 refused is known by the refusal, which the log has before every later word of matching. Controls of a
-symbol are another topic, whose place among the commands a cycle decides, so each is taken where its
-effects begin: at the first order that it ends, or at its report when it ended none.
+symbol are another topic, whose place among the commands a cycle decides: a cycle takes them first, and each
+is reported after its effects. So as long as a control is not reported, words are held back; then it is taken
+before those that the report's cycle has said. A quote that was needed for it comes before it.
 
 A symbol is replayed until something differs; from there on its books cannot be compared, and it is not.
 """
@@ -14,11 +15,18 @@ from collections.abc import Iterator
 from app.verify.book import Book, Said
 from app.verify.findings import Findings
 from app.verify.markets import Markets
-from app.verify.records import Place, Seen, Snapshot
+from app.verify.records import Message, Place, Seen, Snapshot
 
-# What a control does, by the reason of an order that it ends, and by the control's name.
-_BY_CONTROL = {"MATCHING_CANCELED_BY_OPERATOR": "cancel", "MATCHING_END_OF_DAY": "expire_day"}
-_SWEEPS = {"CancelSymbol": "cancel", "SetSymbolState": "cancel", "ExpireDay": "expire_day"}
+# Controls that change a market.
+CONTROLS = frozenset({"CancelSymbol", "ExpireDay", "SetSession", "Uncross", "SetTradingBand"})
+# What ends orders only, and the reasons of their ends: two cycles may have one time.
+_SWEEPS = frozenset({"CancelSymbol", "SetSymbolState", "ExpireDay"})
+_SWEPT = frozenset(
+    {"MATCHING_CANCELED_BY_OPERATOR", "MATCHING_END_OF_DAY", "MATCHING_LINKED", "MATCHING_EXPIRED"}
+)
+# A record that stands for a control, before its effects.
+_APPLIED = "applied control"
+_HELD_MAX = 10_000
 
 
 class _Symbol:
@@ -30,8 +38,8 @@ class _Symbol:
         self.words: deque[Seen] = deque()
         self.expected: deque[Said] = deque()
         self.command: Seen | None = None
-        # What the control under way does, until its report.
-        self.control = ""
+        # Controls that were read and not reported yet.
+        self.controls = 0
         self.stopped = ""
 
 
@@ -72,9 +80,28 @@ class Replay:
         self._refused.add((seen.message["account"], seen.message["request_offset"]))
 
     def word(self, seen: Seen) -> None:
-        """Takes what matching said: an OrderEvent, or the report of a control that ended orders."""
+        """Takes what matching said: an OrderEvent, or that it took a quote."""
         replay = self._symbol(seen.message["symbol"])
         replay.words.append(seen)
+        if not replay.controls or len(replay.words) > _HELD_MAX:
+            self._go_on(replay)
+
+    def expect_control(self, symbol: str) -> None:
+        """A control of the symbol was read: its effects, then its report will come."""
+        self._symbol(symbol).controls += 1
+
+    def control(self, control: Message, kind: str, report: Seen) -> None:
+        """Takes a control that was reported, with what it did, unless it was refused."""
+        replay = self._symbol(control["symbol"])
+        replay.controls = max(0, replay.controls - 1)
+        if report.message["outcome"] == "applied":
+            effects: deque[Seen] = deque()
+            while replay.words and _is_effect(replay.words[-1], kind, report):
+                effects.appendleft(replay.words.pop())
+            message = {**control, "control": kind, "at_us": report.message["at_us"]}
+            replay.words.append(report._replace(kind=_APPLIED, message=message))
+            replay.words.extend(effects)
+            replay.words.append(report)
         self._go_on(replay)
 
     def stop(self, symbol: str, why: str) -> None:
@@ -92,19 +119,31 @@ class Replay:
                 replay.commands.clear()
                 return
             seen = replay.words[0]
-            if seen.kind == "QuoteTaken":
-                replay.words.popleft()
-                self._take_quote(replay, seen)
-                continue
-            if not replay.expected:
-                action = _action(seen)
-                if action and replay.control != action:
-                    replay.control = action
-                    replay.expected.extend(replay.book.control(action, seen.message["at_us"]))
-                elif not action and not self._next(replay, seen.message["at_us"]):
-                    return
-            replay.words.popleft()
-            self._compare(replay, seen)
+            if seen.kind == _APPLIED:
+                self._apply_control(replay)
+            elif seen.kind == "QuoteTaken":
+                self._take_quote(replay, replay.words.popleft())
+            elif (
+                seen.kind != "ControlReport" and not replay.expected and not self._next(replay, _at_us(seen))
+            ):
+                return
+            else:
+                self._compare(replay, replay.words.popleft())
+
+    def _apply_control(self, replay: _Symbol) -> None:
+        """Applies the control in front, after the quote that was needed for it and what follows from that."""
+        control = replay.words.popleft()
+        first = replay.words[0]
+        if first.kind == "QuoteTaken":
+            self._take_quote(replay, replay.words.popleft())
+        elif replay.expected:
+            self._compare(replay, replay.words.popleft())
+        else:
+            kind, message = control.message["control"], control.message
+            replay.command = control
+            replay.expected.extend(replay.book.control(kind, message, message["at_us"]))
+            return
+        replay.words.appendleft(control)
 
     def _next(self, replay: _Symbol, at_us: int) -> bool:
         """Applies commands until one makes matching speak; whether there was one."""
@@ -135,10 +174,8 @@ class Replay:
 
     def _compare(self, replay: _Symbol, seen: Seen) -> None:
         self._findings.check("I6")
-        report = seen.kind == "ControlReport"
         expected = replay.expected.popleft() if replay.expected else None
-        if report:
-            replay.control = ""
+        report = seen.kind == "ControlReport"
         said = None if report else _said(seen)
         if said != expected:
             told = f"reported {seen.message['control']}" if report else f"said {said}"
@@ -155,6 +192,8 @@ class Replay:
     def waiting(self) -> Iterator[Place]:
         """Commands of the snapshot of which matching must still speak, and words without a command."""
         for replay in self._symbols.values():
+            # A control that is not reported by now was not applied before what was said.
+            self._go_on(replay)
             if replay.stopped:
                 continue
             if replay.expected and replay.command is not None and self._snapshot.has(replay.command.place):
@@ -176,6 +215,7 @@ class Replay:
     def overdue(self) -> None:
         """Reports words of the snapshot without commands, and commands without words."""
         for symbol, replay in self._symbols.items():
+            self._go_on(replay)
             places = [] if replay.stopped else self._left(replay)
             if places:
                 text = f"{symbol}: {len(places)} commands and words of matching without the other"
@@ -202,11 +242,15 @@ class Replay:
         return unheard
 
 
-def _action(seen: Seen) -> str:
-    """What the control does that a word tells of; "" for the word of a command."""
-    if seen.kind == "ControlReport":
-        return _SWEEPS[seen.message["control"]]
-    return _BY_CONTROL.get(seen.message["reason"], "")
+def _at_us(seen: Seen) -> int:
+    return int(seen.message["at_us"])
+
+
+def _is_effect(seen: Seen, kind: str, report: Seen) -> bool:
+    """Whether a word is what a control caused: said in its cycle, before its report."""
+    if seen.kind == "ControlReport" or _at_us(seen) != _at_us(report):
+        return False
+    return kind not in _SWEEPS or seen.message.get("reason") in _SWEPT
 
 
 def _said(seen: Seen) -> Said:

@@ -28,7 +28,11 @@ ANSWERS = {
     "ReplaceOrder": frozenset({"replaced", "replace_rejected"}),
 }
 _ANSWERING = frozenset().union(*ANSWERS.values()) - {"canceled"}
-_REPORTS = {"MassCancel": "MassCancelReport", "control": "ControlReport"}
+_REPORTS = {
+    "MassCancel": "MassCancelReport",
+    "CancelAllAfter": "MassCancelReport",
+    "control": "ControlReport",
+}
 # A worker may have refused the bytes of a record that can be read now.
 _MAY_BE_REFUSED = frozenset({"DECODE_UNKNOWN_SCHEMA", "DECODE_REGISTRY_UNAVAILABLE", "DECODE_TOO_LARGE"})
 
@@ -40,6 +44,9 @@ def answers_request(event: Message) -> bool:
     """Whether an OrderEvent answers a request, rather than tells what else happened to an order."""
     if event["event"] == "canceled":
         return bool(event["reason"] == "MATCHING_CANCELED_BY_REQUEST")
+    if event["event"] == "replaced":
+        # Self-trade prevention makes orders smaller, too.
+        return bool(event["reason"] != "MATCHING_SELF_TRADE")
     return event["event"] in _ANSWERING
 
 
@@ -147,8 +154,12 @@ class Requests:
         return asked is not None and asked.kind == "MassCancel"
 
     def mass_cancel_report(self, seen: Seen) -> None:
-        """Takes a MassCancelReport; accounts says it in the lane of the request."""
-        self._became(("orders", seen.partition, seen.message["request_offset"]), seen, ANSWER)
+        """Takes a MassCancelReport; accounts says it in the lane of the request.
+
+        One that a dead-man switch caused answers none.
+        """
+        if seen.message["request_offset"] >= 0:
+            self._became(("orders", seen.partition, seen.message["request_offset"]), seen, ANSWER)
 
     def control_report(self, seen: Seen) -> None:
         """Takes a ControlReport; it is said in the lane of the control."""

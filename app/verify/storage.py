@@ -41,6 +41,9 @@ UNION ALL
 SELECT 'MassCancelReport', partition, count(*)
 FROM mass_cancel_reports WHERE log_offset < (%s::bigint[])[partition + 1] GROUP BY partition
 UNION ALL
+SELECT 'SelfTradePrevented', partition, count(*)
+FROM self_trades_prevented WHERE log_offset < (%s::bigint[])[partition + 1] GROUP BY partition
+UNION ALL
 SELECT 'DeadLetter', found_partition, count(*) FROM dead_letters
 WHERE found_in = 'dead-letters' AND found_offset < (%s::bigint[])[found_partition + 1]
 GROUP BY found_partition
@@ -132,7 +135,7 @@ class _Store:
 
     async def _reports(self) -> None:
         events = self._offsets("events")
-        rows = await self._rows(_REPORTS, events, events, self._offsets("dead-letters"))
+        rows = await self._rows(_REPORTS, events, events, events, self._offsets("dead-letters"))
         stored = {f"{kind}-{lane}": (count, 0) for kind, lane, count in rows}
         counts = self._verifier.totals.reports.items()
         known = {f"{kind}-{lane}": (count, 0) for (kind, lane), count in counts}

@@ -9,7 +9,7 @@ from app.verify.orders import TERMINAL
 from app.verify.records import Message
 from schemas.numbers import format_e8
 
-REPORTS = frozenset({"ControlReport", "MassCancelReport", "DeadLetter"})
+REPORTS = frozenset({"ControlReport", "MassCancelReport", "SelfTradePrevented", "DeadLetter"})
 _MASK = 2**64 - 1
 
 

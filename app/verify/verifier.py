@@ -17,14 +17,13 @@ from app.verify.markets import Markets
 from app.verify.money import Money
 from app.verify.orders import CHANGES, TERMINAL, Order, Orders
 from app.verify.records import CHANGELOG, CHANGELOGS, Seen, Snapshot, Source
-from app.verify.replay import Replay
+from app.verify.replay import CONTROLS, Replay
 from app.verify.requests import Requests
 from app.verify.rows import Rows
 from app.verify.totals import REPORTS, Totals
 from schemas.ids import DAY_US
 
 SKEW_US = 1_000_000
-_SWEEPS = frozenset({"CancelSymbol", "ExpireDay", "SetSymbolState"})
 _FROM_OUTSIDE = ("orders", "control")
 
 
@@ -49,7 +48,7 @@ class Verifier:
         self.requests = Requests(
             self.findings, self.markets, snapshot, prefix, skew_us, self._control_was_reported, window_us
         )
-        self.fills = Fills(self.findings, snapshot)
+        self.fills = Fills(self.findings, snapshot, self._paired)
         self.replay = Replay(self.findings, snapshot, self.markets)
         self.money = Money(self.findings, self.markets, snapshot)
         self.limits = Limits(self.findings, self.markets, snapshot, skew_us)
@@ -83,6 +82,8 @@ class Verifier:
         if seen.short in _FROM_OUTSIDE:
             if seen.kind == "SetLimits" and seen.message["allow_short"]:
                 self.money.may_short(seen.message["account"])
+            if _changes_market(seen) and seen.partition in self.markets.lanes(seen.message["symbol"]):
+                self.replay.expect_control(seen.message["symbol"])
             self.requests.request(seen)
         elif seen.short in CHANGELOGS:
             (self.books if seen.short == CHANGELOG else self.rows).row(seen)
@@ -104,11 +105,18 @@ class Verifier:
         self.money.touch(seen.message["account"], seen.place)
         self.limits.cleared(seen)
         self.entries.cleared(seen)
+        if seen.kind in ("ClearedOrder", "ClearedReplace"):
+            self.money.cleared(seen)
 
     def _trade(self, seen: Seen) -> None:
         self.totals.trade(seen.message)
-        if self.fills.trade(seen):
-            self.money.trade(seen)
+        if self.fills.trade(seen) and seen.message["aggressor_side"] != "unknown":
+            self.money.trade(seen, seen.message["aggressor_side"])
+
+    def _paired(self, trade: Seen, taker_side: str) -> None:
+        """Where nobody is the aggressor, only the events tell who bought."""
+        if trade.message["aggressor_side"] == "unknown":
+            self.money.trade(trade, taker_side)
 
     def _event(self, seen: Seen) -> None:
         event = seen.message
@@ -138,11 +146,13 @@ class Verifier:
             self.fills.side(seen)
         if order.status in TERMINAL:
             self.totals.order(event, order.entry_id)
+            self.money.ended(event["order_id"])
         self.limits.event(seen, order)
         self.replay.word(seen)
 
     def _reject(self, seen: Seen) -> None:
         event = seen.message
+        self.money.ended(event["order_id"])
         if event["version"] and self.orders.reject(seen):
             self.totals.order(event, event["client_order_id"])
         if seen.partition in self.markets.lanes(event["symbol"]):
@@ -166,6 +176,8 @@ class Verifier:
 
     def _control_was_reported(self, control: Seen, report: Seen) -> None:
         """A control was answered; what was applied has effects."""
+        if _changes_market(control):
+            self.replay.control(control.message, control.kind, report)
         if report.message["outcome"] != "applied":
             return
         message, kind = control.message, control.kind
@@ -176,8 +188,6 @@ class Verifier:
             return
         self.limits.symbol_control(message, kind, report)
         self.entries.band(message, kind, report)
-        if kind in _SWEEPS and message.get("cancel_orders", True):
-            self.replay.word(report)
 
     # The end.
 
@@ -196,7 +206,7 @@ class Verifier:
         self.requests.overdue()
         self.fills.overdue()
         self.replay.overdue()
-        self.money.overdue(self.orders.live.values())
+        self.money.overdue(self.orders.live)
 
     def waiting(self) -> Iterator[Any]:
         """What of the snapshot is not complete yet, and may become so on a running system."""
@@ -211,17 +221,23 @@ class Verifier:
         self.requests.finish()
         self.fills.overdue()
         self.replay.overdue()
-        self.money.finish(live.values())
+        self.money.finish(live)
         self.limits.finish(live)
         self.entries.finish()
         symbols = {order.symbol for order in live.values()} | self.replay.symbols()
-        books = {symbol: self.replay.book(symbol) for symbol in symbols}
-        naive = {symbol: None if book is None else book.leaves() for symbol, book in books.items()}
+        naive = {symbol: self.replay.book(symbol) for symbol in symbols}
         self.books.finish(live, naive, self.fills.sequences)
         self.rows.finish(live, self.money.positions(), self.money.moving)
         for order_id, order in live.items():
             self.totals.order(_state(order_id, order), order.entry_id)
         return self.findings
+
+
+def _changes_market(control: Seen) -> bool:
+    """Whether a control does something to orders."""
+    return control.kind in CONTROLS or bool(
+        control.kind == "SetSymbolState" and control.message["cancel_orders"]
+    )
 
 
 def _state(order_id: str, order: Order) -> dict[str, Any]:

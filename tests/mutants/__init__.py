@@ -5,8 +5,8 @@ history (tests/verify/engine.py; a real PostgreSQL and a real Redis for what is 
 patches away, and the history goes through the verifier like any other. `python -m tests.mutants` runs all of
 them and writes docs/mutants.md.
 
-    break_    what a mutant is, and how it patches       delivery  lanes, transactions, changelogs
-    day       the history that every mutant spoils        trading   matching, orders, books
-    proof     runs mutants, and tells what caught them    credit    accounts, risk, limits, controls
-    stores    PostgreSQL, Redis and REST behind the topics
+    break_    what a mutant is, and how it patches      delivery  lanes, transactions, changelogs
+    day       the history that every mutant spoils       trading   matching: plain orders, books
+    proof     runs mutants, tells what caught them       special   other order types, lists, auctions
+    stores    PostgreSQL and Redis behind the topics     credit    accounts, risk, limits, controls
 """

@@ -6,6 +6,8 @@ young quotes, money that is just enough, a crash of every lane, and trading afte
 
 from app.verify.records import CHANGELOGS, Seen
 from app.verify.verifier import Verifier
+from schemas.numbers import ONE
+from schemas.records import Record
 from tests.tables.words import (
     cancel_order,
     instrument,
@@ -88,6 +90,83 @@ def _queued(day: Day) -> None:
     day.order("q6", "buy 10 TSLA 199.7", account="emil")
 
 
+def _special(day: Day) -> None:
+    """Orders that wait, hide, follow and belong together; own orders that meet; auctions and bands."""
+    day.engine.instrument(instrument("NVDA", band_bps=0, max_quote_age_ms=0))
+    day.send(quote("NVDA", "499.9", "500.1", last="500"))
+    for account in ("emil", "fred"):
+        day.send(set_account(account, control_id=f"NVDA for {account}"))
+        day.send(move_holding(account, "1000", "NVDA", control_id=f"NVDA of {account}"))
+    day.send(move_cash("fred", "9000000", control_id="cash of fred"))
+    _waiting(day)
+    _together(day)
+    _in_auctions(day)
+
+
+def _waiting(day: Day) -> None:
+    day.carrying("i1", "sell 100 NVDA 500.1", account="fred", display_quantity=20 * ONE)
+    day.order("i2", "sell 30 NVDA 500.1", account="fred")
+    day.carrying("h1", "sell 50 NVDA 500.1", account="fred", hidden=True)
+    day.order("n1", "buy 60 NVDA 500.1", account="emil")
+    day.order("n2", "buy 60 NVDA 500.1", account="emil")
+    day.carrying("st", "sell 10 NVDA 498", account="emil", order_type="stop_limit", stop_price=499 * ONE)
+    day.carrying("tr", "sell 10 NVDA market", account="emil", order_type="trailing_stop", trail_amount=ONE)
+    day.carrying("pg", "buy 10 NVDA 500", account="fred", order_type="pegged", peg="bid")
+    day.carrying("mq", "buy 30 NVDA 499", account="fred", min_quantity=20 * ONE)
+    day.send(quote("NVDA", "499.8", "500.2", last="499.9"))
+    day.send(quote("NVDA", "498.8", "499.2", last="498.9"))
+    day.order("ml", "sell 5 NVDA market", account="emil", order_type="market_to_limit", time_in_force="gtc")
+    day.carrying("po", "buy 5 NVDA 500.1", account="emil", post_only="reject")
+
+
+def _together(day: Day) -> None:
+    day.carrying("o1", "sell 10 NVDA 501", account="emil", link_type="oco", link_id="pair")
+    day.carrying(
+        "o2",
+        "sell 10 NVDA 496",
+        account="emil",
+        order_type="stop_limit",
+        stop_price=497 * ONE,
+        link_type="oco",
+        link_id="pair",
+    )
+    day.order("n3", "buy 110 NVDA 501", account="fred")
+    day.order("own", "sell 10 NVDA 502", account="fred")
+    day.carrying("own2", "buy 4 NVDA 502", account="fred", stp="decrement")
+    day.send(
+        Record(
+            "CancelAllAfter",
+            {
+                "account": "fred",
+                "client_order_id": "dead",
+                "timeout_ms": 0,
+                "entered_us": 0,
+                "entered_by": "",
+                "door": "kafka",
+            },
+            0,
+            0,
+        )
+    )
+
+
+def _in_auctions(day: Day) -> None:
+    day.send(symbol_control("SetSession", "NVDA", control_id="close", session="closing_auction"))
+    day.order("a1", "buy 20 NVDA 505", account="emil")
+    day.order("a2", "sell 15 NVDA 495", account="fred")
+    day.order("a3", "sell 15 NVDA market", account="fred")
+    day.send(symbol_control("Uncross", "NVDA", control_id="uncross"))
+    day.order("a4", "sell 15 NVDA 504", account="fred")
+    day.send(symbol_control("SetSession", "NVDA", control_id="go on", session="continuous"))
+    day.order("b1n", "buy 5 NVDA 490", account="fred")
+    day.send(symbol_control("SetTradingBand", "NVDA", control_id="low", low=0, high=485 * ONE))
+    day.send(symbol_control("SetTradingBand", "NVDA", control_id="off", low=0, high=0))
+    day.order("d9", "buy 5 NVDA 490", account="fred", time_in_force="day")
+    day.send(symbol_control("ExpireDay", "NVDA", control_id="end of NVDA"))
+    day.order("z1", "sell 7 NVDA 503", account="fred")
+    day.carrying("z2", "sell 70 NVDA 503", account="fred", display_quantity=10 * ONE)
+
+
 def _killed(day: Day) -> None:
     """A kill switch over a resting order, and someone who would have traded with it."""
     day.send(quote("TSLA", "199.99", "200.01"))
@@ -105,7 +184,7 @@ def _killed(day: Day) -> None:
 def made() -> list[Seen]:
     """The records of the day, made anew."""
     day = Day()
-    for part in (*history.PARTS, _opened, _refused, _traded, _queued, _killed):
+    for part in (*history.PARTS, _opened, _refused, _traded, _queued, _special, _killed):
         part(day)
         day.pause()
     return day.engine.history()

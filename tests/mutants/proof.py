@@ -5,11 +5,16 @@ from typing import NamedTuple
 
 from app.settings import ROOT
 from app.verify.findings import Findings
-from tests.mutants import credit, day, delivery, trading
+from tests.mutants import credit, day, delivery, special, trading
 from tests.mutants.break_ import Mutant, patched
 
 DOCUMENT = ROOT / "docs" / "mutants.md"
-MUTANTS: tuple[Mutant, ...] = (*delivery.mutant.all, *trading.mutant.all, *credit.mutant.all)
+MUTANTS: tuple[Mutant, ...] = (
+    *delivery.mutant.all,
+    *trading.mutant.all,
+    *special.mutant.all,
+    *credit.mutant.all,
+)
 
 
 class Caught(NamedTuple):

@@ -19,7 +19,7 @@ from app.cache.writer import Writer as CacheWriter
 from app.reader import Place, Read
 from app.settings import Settings
 from app.storage import TOPICS as STORED
-from app.storage.rows import Rows
+from app.storage.rows import COLUMNS, Rows
 from app.storage.writer import Writer as StorageWriter
 from app.verify import storage
 from app.verify.agree import agree
@@ -35,9 +35,7 @@ from tests.verify.engine import LANES
 
 in_postgres = Mutants("storage")
 in_redis = Mutants("cache")
-_TABLES = (
-    "orders, order_events, trades, positions, controls, control_reports, mass_cancel_reports, dead_letters"
-)
+_TABLES = ", ".join(COLUMNS)
 _BATCH = 100
 
 

@@ -58,15 +58,16 @@ def worst_first(patches: Patches) -> None:
 
 @mutant("trades at the taker's price", "I4", "I6")
 def takers_price(patches: Patches) -> None:
+    price = {"Trade": "price", "OrderEvent": "last_price", "Execution": "last_price"}
+
     def make(original: Any) -> Any:
         def apply(table: Matching, record: Record, at_us: int) -> list[Said]:
             said = original(table, record, at_us)
             if record.kind != "ClearedOrder":
                 return list(said)
             price_e8 = record.message["limit_price"]
-            price = {"Trade": "price", "OrderEvent": "last_price", "Execution": "last_price"}
             return [
-                (kind, {**message, price[kind]: price_e8} if message.get(price[kind]) else message)
+                (kind, {**message, price[kind]: price_e8} if message.get(price.get(kind)) else message)
                 for kind, message in said
             ]
 

@@ -8,6 +8,7 @@ from app.verify.findings import Findings
 from app.verify.records import CHANGELOGS, Seen, Snapshot
 from app.verify.verifier import Verifier
 from schemas.records import Record
+from tables.instructions import NOTHING
 from tests.tables.words import (
     cancel_order,
     instrument,
@@ -43,6 +44,12 @@ class Day:
 
     def order(self, name: str, words: str, **changes: Any) -> int:
         return self.send(new_order(name, words, **changes))
+
+    def carrying(self, name: str, words: str, order_type: str = "", **changes: Any) -> int:
+        """An order with instructions; of another type than its words say where one is given."""
+        carried = {word: changes.pop(word) for word in list(changes) if word in NOTHING}
+        kind = {"order_type": order_type} if order_type else {}
+        return self.order(name, words, instructions={**NOTHING, **carried}, **kind, **changes)
 
 
 def _opened(day: Day) -> None:

@@ -81,7 +81,7 @@ def test_a_mass_cancel_without_a_report_is_red():
 def test_a_control_without_a_report_is_red():
     history = History()
     history.drop(history.find("ControlReport", control="ExpireDay"))
-    assert history.red() == {"I1"}
+    assert history.red() == {"I1", "I6"}
 
 
 def test_a_control_reported_twice_is_red():
