@@ -30,7 +30,9 @@ from app.gateway.shapes import (
     KeyBody,
     LimitsBody,
     QuoteBody,
+    SessionBody,
     StateBody,
+    TradingBandBody,
 )
 from app.resources import shown
 from schemas.messages import Instrument, Quote
@@ -128,6 +130,34 @@ async def set_band(
     """Overrides the price band and quote age of an instrument."""
     parts.instruments.need(symbol)
     return reply(*await _control(parts, caller, "SetPriceBand", body, timeout_ms, symbol=symbol))
+
+
+@router.post("/instruments/{symbol}/session", responses=docs.CONTROL, response_model=None)
+async def set_session(
+    symbol: str, body: SessionBody, caller: Admin, parts: Using, timeout_ms: TimeoutMs = 5000
+) -> Response:
+    """Changes the trading session of an instrument; leaving a call phase uncrosses its book first."""
+    parts.instruments.need(symbol)
+    return reply(*await _control(parts, caller, "SetSession", body, timeout_ms, symbol=symbol))
+
+
+@router.post("/instruments/{symbol}/uncross", responses=docs.CONTROL, response_model=None)
+async def uncross(
+    symbol: str, caller: Admin, parts: Using, body: ControlBody | None = None, timeout_ms: TimeoutMs = 5000
+) -> Response:
+    """Trades what crosses in a call phase, which goes on afterwards."""
+    parts.instruments.need(symbol)
+    body = body or ControlBody()
+    return reply(*await _control(parts, caller, "Uncross", body, timeout_ms, symbol=symbol))
+
+
+@router.post("/instruments/{symbol}/trading-band", responses=docs.CONTROL, response_model=None)
+async def set_trading_band(
+    symbol: str, body: TradingBandBody, caller: Admin, parts: Using, timeout_ms: TimeoutMs = 5000
+) -> Response:
+    """Sets the prices between which an instrument trades; 0 and 0 removes them."""
+    parts.instruments.need(symbol)
+    return reply(*await _control(parts, caller, "SetTradingBand", body, timeout_ms, symbol=symbol))
 
 
 @router.post("/instruments/{symbol}/cancel-orders", responses=docs.CONTROL, response_model=None)

@@ -24,6 +24,7 @@ ANSWERS: dict[str, frozenset[str]] = {
     "CancelOrder": frozenset({"canceled", "cancel_rejected"}),
     "ReplaceOrder": frozenset({"replaced", "replace_rejected"}),
     "MassCancel": frozenset({"MassCancelReport"}),
+    "CancelAllAfter": frozenset({"MassCancelReport"}),
 }
 _CONTROL_ANSWERS = frozenset({"ControlReport"})
 # With more waits than this, looking for each key in the bytes costs more than decoding.

@@ -8,8 +8,8 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from app.gateway.problems import KINDS, MEDIA_TYPE
-from app.resources import ORDER_FIELDS, shown_name
-from schemas.codec import schema_text
+from app.resources import FLAT, ORDER_FIELDS, shown_name
+from schemas.codec import schema, schema_text
 
 Json = dict[str, Any]
 # Records that the API shows as they are.
@@ -146,8 +146,22 @@ def _record(schema: Json, named: dict[str, Json]) -> Json:
             "description": field.get("doc", ""),
         }
         for field in schema["fields"]
+        if field["name"] not in FLAT
     }
+    if any(field["name"] == "instructions" for field in schema["fields"]):
+        properties |= _carried()
     return {"type": "object", "description": schema.get("doc", ""), "properties": properties}
+
+
+def _carried() -> Json:
+    """What an order carries beyond its type, beside its other fields; only what is used is there."""
+    field = next(field for field in schema("OrderEvent")["fields"] if field["name"] == "instructions")
+    properties: Json = {}
+    for part in field["type"][1]["fields"]:
+        if not part["name"].startswith("link_"):
+            properties[part["name"]] = {**_type(part["type"], {}), "description": part["doc"]}
+    link = _object("The list that the order belongs to.", type=_TEXT, id=_TEXT)
+    return properties | {"link": link}
 
 
 def _object(description: str, **properties: Json) -> Json:
@@ -162,6 +176,7 @@ def _resources() -> dict[str, Json]:
     made = {name: _record(json.loads(schema_text(name)), {}) for name in _RECORDS}
     event = made["OrderEvent"]["properties"]
     order = {name: event[name] for name in ORDER_FIELDS} | {"updated_at": _TIME, "entered_at": _TIME}
+    order |= _carried()
     made["Order"] = _object("An order in its latest state.", **order)
     made["Account"] = _account()
     made["Book"] = _book()

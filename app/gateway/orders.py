@@ -14,12 +14,21 @@ from app.gateway.replies import reply
 from app.gateway.requests import (
     Entry,
     Waiting,
+    cancel_all_after,
     cancel_many,
     cancel_order,
     enter_order,
     replace_order,
 )
-from app.gateway.shapes import ClientOrderId, ExactRoute, Name, OrderBody, ReplaceBody, Side
+from app.gateway.shapes import (
+    CancelAllAfterBody,
+    ClientOrderId,
+    ExactRoute,
+    Name,
+    OrderBody,
+    ReplaceBody,
+    Side,
+)
 from app.gateway.store import Filter
 
 WAIT_MS_MAX = 30_000
@@ -113,6 +122,13 @@ async def cancel_all(query: Annotated[MassParams, Query()], caller: Trader, part
         parts, entry, query.account, query.symbol, query.side or "unknown", waiting
     )
     return reply(report, status)
+
+
+@router.post("/cancel-all-after", status_code=202, responses=docs.MASS_CANCEL, response_model=None)
+async def cancel_after(body: CancelAllAfterBody, waits: Waits, caller: Trader, parts: Using) -> Response:
+    """Cancels every order of an account unless this is sent again within `timeout_ms`; 0 ends it."""
+    entry = Entry(caller, "rest")
+    return reply(*await cancel_all_after(parts, entry, body.account, body.timeout_ms, waits.waiting()))
 
 
 ByClient = "/by-client-id/{account}/{client_order_id:path}"

@@ -19,7 +19,7 @@ from app.gateway.problems import Problem
 from app.gateway.shapes import OrderBody, ReplaceBody
 from app.resources import order_just_entered, order_of_event, rfc3339, shown
 from schemas.ids import order_id
-from schemas.messages import CancelOrder, Door, MassCancel, NewOrder, ReplaceOrder, Side
+from schemas.messages import CancelAllAfter, CancelOrder, Door, MassCancel, NewOrder, ReplaceOrder, Side
 
 _REFUSED_EVENTS = frozenset({"rejected", "cancel_rejected", "replace_rejected"})
 
@@ -115,7 +115,7 @@ async def send(parts: Parts, kind: str, message: Mapping[str, Any], **lookup: An
 async def enter_order(parts: Parts, entry: Entry, body: OrderBody, waiting: Waiting | None) -> Outcome:
     """Enters an order. Raises Problem."""
     entry.caller.need(body.account)
-    fields = body.model_dump() | {"client_order_id": body.client_order_id or uuid4().hex}
+    fields = body.message() | {"client_order_id": body.client_order_id or uuid4().hex}
     message = cast(NewOrder, fields | entry.fields())
     named = order_id(message["account"], message["client_order_id"], message["entered_us"])
     order = order_just_entered(message, named)
@@ -209,7 +209,7 @@ async def replace_order(
         symbol=order["symbol"],
         quantity=body.quantity,
         limit_price=body.limit_price,
-        changes=None,
+        changes=body.changes(),
         **entry.fields(),
     )
     wait = await ask(parts, "ReplaceOrder", message, waiting, lookup=_link(order))
@@ -235,6 +235,23 @@ async def cancel_many(
     wait = await ask(parts, "MassCancel", message, waiting, lookup=lookup)
     request = {"account": account, "symbol": symbol, "side": side, "request_id": message["client_order_id"]}
     if wait is None or wait.answer is None:
+        return Outcome(request, 202)
+    if wait.answer["outcome"] == "rejected":
+        raise _refusal(wait.answer)
+    return Outcome(shown("MassCancelReport", wait.answer), 200)
+
+
+async def cancel_all_after(
+    parts: Parts, entry: Entry, account: str, timeout_ms: int, waiting: Waiting | None
+) -> Outcome:
+    """Has every order of an account canceled unless asked again in time; 0 ends it. Raises Problem."""
+    entry.caller.need(account)
+    message = CancelAllAfter(
+        account=account, client_order_id=uuid4().hex, timeout_ms=timeout_ms, **entry.fields()
+    )
+    wait = await ask(parts, "CancelAllAfter", message, waiting, lookup=f"/api/v1/orders?account={account}")
+    if wait is None or wait.answer is None:
+        request = {"account": account, "timeout_ms": timeout_ms, "request_id": message["client_order_id"]}
         return Outcome(request, 202)
     if wait.answer["outcome"] == "rejected":
         raise _refusal(wait.answer)

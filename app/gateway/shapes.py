@@ -25,6 +25,7 @@ from pydantic.alias_generators import to_camel
 from starlette.exceptions import HTTPException
 
 from schemas import messages as m
+from schemas.codec import defaults
 from schemas.ids import CLIENT_ORDER_ID_MAX, valid_client_order_id
 from schemas.numbers import format_e8, parse_e8
 
@@ -76,8 +77,40 @@ Text = Annotated[str, AfterValidator(_encodable), Field(max_length=256)]
 ClientOrderId = Annotated[str, AfterValidator(_client_order_id)]
 ControlId = Annotated[str, AfterValidator(_encodable), Field(max_length=64)]
 Side = Annotated[Literal["buy", "sell"], BeforeValidator(_lower)]
-OrderType = Annotated[Literal["limit", "market"], BeforeValidator(_lower)]
-TimeInForce = Annotated[Literal["day", "gtc", "ioc", "fok"], BeforeValidator(_lower)]
+OrderType = Annotated[
+    Literal[
+        "limit",
+        "market",
+        "market_to_limit",
+        "stop",
+        "stop_limit",
+        "trailing_stop",
+        "market_if_touched",
+        "pegged",
+    ],
+    BeforeValidator(_lower),
+]
+TimeInForce = Annotated[
+    Literal["day", "gtc", "ioc", "fok", "gtd", "at_open", "at_close", "auction", "crossing"],
+    BeforeValidator(_lower),
+]
+Peg = Annotated[Literal["bid", "ask", "mid"], BeforeValidator(_lower)]
+Prevention = Annotated[
+    Literal["none", "cancel_newest", "cancel_oldest", "cancel_both", "decrement"], BeforeValidator(_lower)
+]
+Session = Annotated[
+    Literal[
+        "pre_open",
+        "opening_auction",
+        "continuous",
+        "volatility_auction",
+        "closing_auction",
+        "halt",
+        "closed",
+    ],
+    BeforeValidator(_lower),
+]
+Micros = Annotated[int, Field(ge=0, lt=2**63)]
 AccountStatus = Annotated[Literal["active", "suspended", "closed"], BeforeValidator(_lower)]
 SymbolState = Annotated[Literal["open", "halted", "closed"], BeforeValidator(_lower)]
 InstrumentStatus = Annotated[Literal["active", "delisted"], BeforeValidator(_lower)]
@@ -100,8 +133,22 @@ def _example(**fields: Any) -> ConfigDict:
     return ConfigDict(json_schema_extra={"examples": [fields]})
 
 
+def _post_only(value: object) -> object:
+    """True is the same as reject, false as nothing."""
+    if isinstance(value, bool):
+        return "reject" if value else None
+    return _lower(value)
+
+
+class LinkBody(Shape):
+    """The list that an order belongs to: one cancels the others, one triggers the others, or both."""
+
+    type: Annotated[Literal["oco", "oto", "bracket"], BeforeValidator(_lower)]
+    id: ClientOrderId
+
+
 class OrderBody(Shape):
-    """A new order. `limit_price` goes with limit orders only."""
+    """A new order. What goes with which type: docs/matching.md."""
 
     model_config = _example(
         account="demo-1",
@@ -122,8 +169,42 @@ class OrderBody(Shape):
     side: Side
     order_type: OrderType = "limit"
     quantity: E8
-    limit_price: E8 | None = None
+    limit_price: E8 | None = Field(
+        None, description="For limit and stop_limit orders; of a pegged one the worst price."
+    )
     time_in_force: TimeInForce = "day"
+    stop_price: E8 | None = Field(None, description="The price that triggers a stop.")
+    trail_amount: E8 | None = Field(None, description="Distance of a trailing stop.")
+    trail_percent: E8 | None = Field(None, description="The same in per cent.")
+    peg: Peg | None = Field(None, description="What a pegged order follows.")
+    peg_offset: E8 | None = Field(None, description="Added to that; may be negative.")
+    expire_at_us: Micros | None = Field(None, description="End of a gtd order, microseconds since 1970, UTC.")
+    display_quantity: E8 | None = Field(None, description="How much is shown at a time (iceberg).")
+    hidden: bool = False
+    min_quantity: E8 | None = Field(None, description="Trades only if at least so much of it does.")
+    all_or_none: bool = False
+    post_only: Annotated[Literal["reject", "reprice"] | None, BeforeValidator(_post_only)] = Field(
+        None, description="May rest, must not take; true is reject."
+    )
+    reduce_only: bool = False
+    stp: Prevention | None = Field(None, description="Self-trade prevention; absent: the instrument's.")
+    stp_group: ClientOrderId | None = Field(None, description="Accounts of one group are one owner.")
+    link: LinkBody | None = None
+
+    def message(self) -> dict[str, Any]:
+        """Its fields as in a NewOrder, all but the stamp."""
+        plain = {name: getattr(self, name) for name in _PLAIN_FIELDS}
+        used = {name: value for name in _CARRIED if (value := getattr(self, name))}
+        if self.link is not None:
+            used |= {"link_type": self.link.type, "link_id": self.link.id}
+        return plain | {"instructions": {**defaults("NewOrder", "instructions"), **used} if used else None}
+
+
+_PLAIN_FIELDS = (
+    *("account", "client_order_id", "symbol", "side", "order_type", "quantity", "limit_price"),
+    "time_in_force",
+)
+_CARRIED = tuple(name for name in defaults("NewOrder", "instructions") if not name.startswith("link_"))
 
 
 class ReplaceBody(Shape):
@@ -135,6 +216,28 @@ class ReplaceBody(Shape):
     )
     quantity: E8 | None = Field(None, description="New total quantity, what is filled included.")
     limit_price: E8 | None = None
+    stop_price: E8 | None = None
+    display_quantity: E8 | None = None
+    time_in_force: TimeInForce | None = Field(None, description="day, gtc or gtd.")
+    expire_at_us: Micros | None = None
+
+    def changes(self) -> m.OrderChanges | None:
+        """What changes beyond quantity and limit price; None: nothing."""
+        made = m.OrderChanges(
+            stop_price=self.stop_price,
+            display_quantity=self.display_quantity,
+            time_in_force=self.time_in_force,
+            expire_at_us=self.expire_at_us,
+        )
+        return None if all(value is None for value in made.values()) else made
+
+
+class CancelAllAfterBody(Shape):
+    """A dead-man switch: send it again before the time is over, or every order is canceled; 0 ends it."""
+
+    model_config = _example(account="demo-1", timeout_ms=10_000)
+    account: Name
+    timeout_ms: int = Field(ge=0, le=86_400_000)
 
 
 class ControlBody(Shape):
@@ -196,6 +299,21 @@ class BandBody(ControlBody):
     max_quote_age_ms: Int32
 
 
+class SessionBody(ControlBody):
+    """The session of a market; leaving a call phase uncrosses its book first."""
+
+    model_config = _example(session="opening_auction")
+    session: Session
+
+
+class TradingBandBody(ControlBody):
+    """The prices between which a market trades; 0: none."""
+
+    model_config = _example(low="150", high="200")
+    low: E8 = 0
+    high: E8 = 0
+
+
 class TickBody(Shape):
     """One step of a tick table."""
 
@@ -227,6 +345,15 @@ class InstrumentBody(Shape):
     )
     band_bps: Int32 = Field(1000, ge=0)
     max_quote_age_ms: Int32 = Field(10_000, ge=0)
+    odd_lots: bool = Field(False, description="Whether quantities need not be multiples of the lot.")
+    min_price: E8 = Field(0, ge=0)
+    max_price: E8 = Field(0, ge=0)
+    stp: Prevention = Field("none", description="Self-trade prevention where the taker says none.")
+    allocation: Annotated[Literal["price_time", "pro_rata"], BeforeValidator(_lower)] = "price_time"
+    pro_rata_min: E8 = Field(0, ge=0)
+    top_order: bool = False
+    static_collar_bps: Int32 = Field(0, ge=0)
+    dynamic_collar_bps: Int32 = Field(0, ge=0)
 
     @model_validator(mode="after")
     def _ticks_rise_from_zero(self) -> "InstrumentBody":
@@ -237,6 +364,8 @@ class InstrumentBody(Shape):
             raise ValueError("ticks must rise from from_price 0, each with a tick_size above 0")
         if self.lot_size <= 0 or self.multiplier <= 0:
             raise ValueError(f"lot_size {format_e8(self.lot_size)} and multiplier must be above 0")
+        if self.max_price and self.max_price < self.min_price:
+            raise ValueError("max_price must be 0 (none) or at least min_price")
         return self
 
     def message(self, at_us: int) -> m.Instrument:

@@ -25,7 +25,7 @@ _ORDER_ANSWERS = {
     "CancelOrder": frozenset({"canceled", "cancel_rejected"}),
     "ReplaceOrder": frozenset({"replaced", "replace_rejected"}),
 }
-_REQUESTS = frozenset({*_ORDER_ANSWERS, "MassCancel"})
+_REQUESTS = frozenset({*_ORDER_ANSWERS, "MassCancel", "CancelAllAfter"})
 
 
 class Name(NamedTuple):

@@ -13,15 +13,25 @@ from collections.abc import Callable, Mapping
 from typing import Any, cast, get_args
 
 from app.files import BadLine
+from schemas.codec import defaults
 from schemas.messages import (
+    CancelAllAfter,
     CancelOrder,
-    ExpireDay,
+    LinkType,
     MassCancel,
     NewOrder,
+    OrderChanges,
+    OrderInstructions,
     OrderType,
+    Peg,
+    PostOnly,
     Quote,
     ReplaceOrder,
+    SelfTradePrevention,
+    Session,
+    SetSession,
     SetSymbolState,
+    SetTradingBand,
     Side,
     SymbolState,
     TimeInForce,
@@ -32,18 +42,13 @@ from schemas.records import Said
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 # Short names that people and other systems use, and the field that is meant.
 _SHORT = {"price": "limit_price", "tif": "time_in_force", "cl_ord_id": "client_order_id"}
-_INSTRUCTIONS = (
-    "stop_price", "trail_amount", "trail_percent", "peg", "peg_offset", "expire_at_us", "display_quantity",
-    "hidden", "min_quantity", "all_or_none", "post_only", "reduce_only", "stp", "stp_group", "link",
-)  # fmt: skip
-_STATES: dict[str, SymbolState] = {
-    "continuous": "open",
-    "open": "open",
-    "halt": "halted",
-    "halted": "halted",
-    "close": "closed",
-    "closed": "closed",
-}
+_NUMBERS = (
+    *("stop_price", "trail_amount", "trail_percent", "peg_offset", "display_quantity", "min_quantity"),
+)
+_FLAGS = ("hidden", "all_or_none", "reduce_only")
+_WORDS = {"peg": get_args(Peg)[2:], "stp": get_args(SelfTradePrevention)[2:]}
+# Whether orders pass risk; the names of sessions are those of the market itself.
+_STATES: dict[str, SymbolState] = {"open": "open", "halted": "halted", "close": "closed"}
 _INT64_MAX = 2**63 - 1
 
 
@@ -108,12 +113,46 @@ class Fields:
             raise FieldError(name, f"{word[:64]!r} is not offered; it can be {offered}")
         return word
 
-    def time_us(self) -> int:
-        """`at_us`, or 0: the time the log receives the request."""
-        text = self.text("at_us", "0")
+    def time_us(self, name: str = "at_us") -> int:
+        """A time in microseconds, or 0: for `at_us` the time the log receives the request."""
+        text = self.text(name, "0")
         if not text.isdigit() or int(text) > _INT64_MAX:
-            raise FieldError("at_us", f"{text[:64]!r} is not a number of microseconds")
+            raise FieldError(name, f"{text[:64]!r} is not a number of microseconds")
         return int(text)
+
+    def flag(self, name: str) -> bool:
+        """Whether something is wanted: true or false, in CSV as a word."""
+        value = self._values.pop(name, False)
+        if isinstance(value, bool):
+            return value
+        if isinstance(value, str) and value.lower() in ("true", "false"):
+            return value.lower() == "true"
+        raise FieldError(name, f"must be true or false, not {value!r}")
+
+    def post_only(self) -> PostOnly:
+        """true or reject, reprice, or none."""
+        if not self.has("post_only"):
+            return "none"
+        value = self._values["post_only"]
+        if value is True or (isinstance(value, str) and value.lower() == "true"):
+            del self._values["post_only"]
+            return "reject"
+        return cast(PostOnly, self.word("post_only", ("reject", "reprice")))
+
+    def link(self) -> tuple[LinkType, str]:
+        """The list of an order: `{"type": "oco", "id": "7"}`, in CSV `oco:7`; none and "" for no list."""
+        value = self._values.pop("link", None)
+        if value is None:
+            return "none", ""
+        if isinstance(value, str):
+            kind, _, number = value.partition(":")
+            value = {"type": kind, "id": number}
+        kinds = get_args(LinkType)[2:]
+        if not isinstance(value, dict) or set(value) != {"type", "id"} or value["type"] not in kinds:
+            raise FieldError("link", f"must have a type ({', '.join(kinds)}) and an id")
+        if not value["id"]:
+            raise FieldError("link", "must have an id that is not empty")
+        return value["type"], str(value["id"])
 
     def has(self, name: str) -> bool:
         """Whether the line gives the field and it was not taken yet."""
@@ -122,8 +161,6 @@ class Fields:
     def finish(self) -> None:
         """Raises FieldError when something is left that was not understood."""
         for name in self._values:
-            if name in _INSTRUCTIONS:
-                raise FieldError(name, "is not offered yet; leave it out")
             raise FieldError(name, "is no field of this type")
 
 
@@ -154,10 +191,25 @@ def _new_order(fields: Fields) -> Said:
         quantity=fields.number("quantity"),
         limit_price=fields.optional_number("limit_price"),
         time_in_force=cast(TimeInForce, fields.word("time_in_force", get_args(TimeInForce), "day")),
+        instructions=_instructions(fields),
         entered_us=fields.time_us(),
         entered_by=fields.text("entered_by", ""),
         door="kafka",
     )
+
+
+def _instructions(fields: Fields) -> OrderInstructions | None:
+    """What an order carries beyond its type; None where nothing is given."""
+    usual = defaults("NewOrder", "instructions")
+    given: dict[str, Any] = {name: fields.optional_number(name) for name in _NUMBERS}
+    given |= {name: fields.flag(name) for name in _FLAGS}
+    given |= {name: fields.word(name, words) for name, words in _WORDS.items() if fields.has(name)}
+    given["expire_at_us"] = fields.time_us("expire_at_us")
+    given["post_only"] = fields.post_only()
+    given["stp_group"] = fields.text("stp_group", "")
+    given["link_type"], given["link_id"] = fields.link()
+    used = {name: value for name, value in given.items() if value is not None and value != usual[name]}
+    return cast(OrderInstructions, {**usual, **used}) if used else None
 
 
 def _cancel_order(fields: Fields) -> Said:
@@ -180,6 +232,35 @@ def _replace_order(fields: Fields) -> Said:
         symbol=fields.text("symbol", ""),
         quantity=fields.optional_number("quantity"),
         limit_price=fields.optional_number("limit_price"),
+        changes=_changes(fields),
+        entered_us=fields.time_us(),
+        entered_by=fields.text("entered_by", ""),
+        door="kafka",
+    )
+
+
+def _changes(fields: Fields) -> OrderChanges | None:
+    """What a replace changes beyond quantity and limit price; None where nothing is given."""
+    forces = get_args(TimeInForce)
+    changes = OrderChanges(
+        stop_price=fields.optional_number("stop_price"),
+        display_quantity=fields.optional_number("display_quantity"),
+        time_in_force=cast(TimeInForce, fields.word("time_in_force", forces))
+        if fields.has("time_in_force")
+        else None,
+        expire_at_us=fields.time_us("expire_at_us") if fields.has("expire_at_us") else None,
+    )
+    return None if all(value is None for value in changes.values()) else changes
+
+
+def _cancel_all_after(fields: Fields) -> Said:
+    timeout_ms = fields.text("timeout_ms")
+    if not timeout_ms.isdigit() or len(timeout_ms) > 9:
+        raise FieldError("timeout_ms", f"{timeout_ms[:64]!r} is not a number of milliseconds")
+    return "CancelAllAfter", CancelAllAfter(
+        account=fields.text("account"),
+        client_order_id=fields.text("client_order_id", ""),
+        timeout_ms=int(timeout_ms),
         entered_us=fields.time_us(),
         entered_by=fields.text("entered_by", ""),
         door="kafka",
@@ -218,10 +299,16 @@ def _quote(fields: Fields) -> Said:
 
 
 def _control_line(fields: Fields) -> Said:
-    action = fields.word("action", (*_STATES, "expire_day"))
-    if action == "expire_day":
-        return "ExpireDay", cast(ExpireDay, _control(fields))
+    sessions = get_args(Session)[1:]
+    action = fields.word("action", (*sessions, "uncross", "band", "expire_day", *_STATES))
     control = _control(fields)
+    if action in sessions:
+        return "SetSession", cast(SetSession, {**control, "session": action})
+    if action == "band":
+        prices = {name: fields.optional_number(name) or 0 for name in ("low", "high")}
+        return "SetTradingBand", cast(SetTradingBand, {**control, **prices})
+    if action in ("uncross", "expire_day"):
+        return {"uncross": "Uncross", "expire_day": "ExpireDay"}[action], control
     return "SetSymbolState", cast(
         SetSymbolState, {**control, "state": _STATES[action], "cancel_orders": False}
     )
@@ -243,6 +330,7 @@ _PARSERS: dict[str, Callable[[Fields], Said]] = {
     "cancel_order": _cancel_order,
     "replace_order": _replace_order,
     "mass_cancel": _mass_cancel,
+    "cancel_all_after": _cancel_all_after,
     "quote": _quote,
     "control": _control_line,
 }

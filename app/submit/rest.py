@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 import httpx
 
+from app.resources import flat
 from app.settings import Settings
 from app.submit.submit import Summary, Wait
 from schemas.numbers import format_e8
@@ -29,6 +30,7 @@ _REACHED = {
     "CancelOrder": "canceled",
     "ReplaceOrder": "replaced",
     "MassCancel": "applied",
+    "CancelAllAfter": "applied",
 }
 
 
@@ -42,14 +44,19 @@ class Call(NamedTuple):
     method: str
     path: str
     params: dict[str, str]
-    body: dict[str, str] | None
+    body: dict[str, Any] | None
 
 
 def call_of(kind: str, message: Mapping[str, Any]) -> Call:
     """The call of a request. Raises RestError for what the orders' routes do not take."""
     if kind == "NewOrder":
         names = ("account", "client_order_id", "symbol", "side", "order_type", "time_in_force")
-        return Call("POST", "", {}, {name: message[name] for name in names} | _numbers(message))
+        body = {name: message[name] for name in names} | _numbers(message)
+        return Call("POST", "", {}, body | flat(message.get("instructions")))
+    if kind == "CancelAllAfter":
+        return Call(
+            "POST", "/cancel-all-after", {}, {name: message[name] for name in ("account", "timeout_ms")}
+        )
     if kind == "MassCancel":
         params = {name: message[name] for name in ("account", "symbol", "side")}
         return Call("DELETE", "", {k: v for k, v in params.items() if v not in ("", "unknown")}, None)
@@ -59,7 +66,7 @@ def call_of(kind: str, message: Mapping[str, Any]) -> Call:
     if kind == "CancelOrder":
         return Call("DELETE", path, {}, None)
     named = {"client_order_id": message["client_order_id"]} if message["client_order_id"] else {}
-    return Call("PATCH", path, {}, named | _numbers(message))
+    return Call("PATCH", path, {}, named | _numbers(message) | flat(message.get("changes")))
 
 
 def _numbers(message: Mapping[str, Any]) -> dict[str, str]:

@@ -147,9 +147,13 @@ def test_a_misspelt_filter_of_a_mass_cancel_is_refused(alice: httpx.Client) -> N
         ({"account": "\ud800"}, "account"),
         ({"client_order_id": "x" * 65}, "client_order_id"),
         ({"client_order_id": "tab\t"}, "client_order_id"),
-        ({"stop_price": "1"}, "stop_price"),
+        ({"stop_price": "one"}, "stop_price"),
+        ({"stop_prise": "1"}, "stop_prise"),
+        ({"display_quantity": True}, "display_quantity"),
+        ({"post_only": "sometimes"}, "post_only"),
+        ({"peg": "last"}, "peg"),
         ({"limitPrice": "2"}, "limitPrice"),
-        ({"time_in_force": "gtd"}, "time_in_force"),
+        ({"time_in_force": "opg"}, "time_in_force"),
     ],
 )
 def test_a_wrong_field_is_named(alice: httpx.Client, change: dict[str, object], field: str) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from app.submit.lines import FieldError, parse
+from app.submit.rest import call_of
 
 ORDER = {
     "type": "new_order",
@@ -35,6 +36,7 @@ def test_a_new_order_by_the_names_of_the_engine() -> None:
         "quantity": 150_000_000,
         "limit_price": 1_000_000_000,
         "time_in_force": "gtc",
+        "instructions": None,
         "entered_us": 7,
         "entered_by": "",
         "door": "kafka",
@@ -83,14 +85,82 @@ def test_what_is_for_a_whole_symbol_becomes_a_control() -> None:
     assert parse({"type": "control", "symbol": "S", "action": "expire_day"})[0] == "ExpireDay"
     states = {
         action: parse({"type": "control", "symbol": "S", "action": action})[1]["state"]
-        for action in ("continuous", "halt", "closed")
+        for action in ("open", "halted", "close")
     }
-    assert states == {"continuous": "open", "halt": "halted", "closed": "closed"}
+    assert states == {"open": "open", "halted": "halted", "close": "closed"}
+
+
+def test_the_actions_of_a_market_are_its_controls() -> None:
+    for session in ("pre_open", "continuous", "halt", "closed"):
+        kind, message = parse({"type": "control", "symbol": "S", "action": session})
+        assert (kind, message["session"]) == ("SetSession", session)
+    assert parse({"type": "control", "symbol": "S", "action": "uncross"})[0] == "Uncross"
+    kind, message = parse({"type": "control", "symbol": "S", "action": "band", "low": "1"})
+    assert (kind, message["low"], message["high"]) == ("SetTradingBand", 10**8, 0)
+
+
+def test_what_an_order_carries_is_named_as_in_issue_lines() -> None:
+    given = {
+        "stop_price": "9",
+        "trail_amount": "1",
+        "trail_percent": "2",
+        "peg": "mid",
+        "peg_offset": "-1",
+        "expire_at_us": "7",
+        "display_quantity": "1",
+        "hidden": True,
+        "min_quantity": "2",
+        "all_or_none": "true",
+        "post_only": True,
+        "reduce_only": True,
+        "stp": "decrement",
+        "stp_group": "g",
+        "link": {"type": "oco", "id": "L"},
+    }
+    _, message = parse({**ORDER, **given})
+    assert message["instructions"] == {
+        "stop_price": 9 * 10**8,
+        "trail_amount": 10**8,
+        "trail_percent": 2 * 10**8,
+        "peg": "mid",
+        "peg_offset": -(10**8),
+        "expire_at_us": 7,
+        "display_quantity": 10**8,
+        "hidden": True,
+        "min_quantity": 2 * 10**8,
+        "all_or_none": True,
+        "post_only": "reject",
+        "reduce_only": True,
+        "stp": "decrement",
+        "stp_group": "g",
+        "link_type": "oco",
+        "link_id": "L",
+    }
+    assert parse({**ORDER, "link": "bracket:7", "post_only": "reprice"})[1]["instructions"]["link_id"] == "7"
+    assert parse(ORDER)[1]["instructions"] is None
+    call = call_of("NewOrder", message)
+    assert call.body is not None
+    assert call.body["link"] == given["link"]
+    assert (call.body["stop_price"], call.body["post_only"]) == ("9", "reject")
+
+
+def test_a_replace_changes_more_than_price_and_quantity() -> None:
+    line = {"type": "replace_order", "account": "A", "order": "c1"}
+    given = {"stop_price": "9", "display_quantity": "0", "time_in_force": "gtd", "expire_at_us": "5"}
+    _, message = parse({**line, **given})
+    assert message["changes"] == {
+        "stop_price": 9 * 10**8,
+        "display_quantity": 0,
+        "time_in_force": "gtd",
+        "expire_at_us": 5,
+    }
+    assert parse({**line, "quantity": "1"})[1]["changes"] is None
+    kind, message = parse({"type": "cancel_all_after", "account": "A", "timeout_ms": "5000"})
+    assert (kind, message["timeout_ms"]) == ("CancelAllAfter", 5000)
 
 
 def test_a_misspelt_or_unknown_field_is_refused_not_passed_over() -> None:
     assert refused(limit_prise="9") == "limit_prise: is no field of this type"
-    assert refused(stop_price="9") == "stop_price: is not offered yet; leave it out"
     assert parse({**ORDER, "hidden": False, "stop_price": None}) == parse(ORDER)
 
 
@@ -109,7 +179,13 @@ def test_a_field_given_twice_under_two_names_is_refused() -> None:
         ({"quantity": "1e12"}, "quantity: 1e12 is beyond 90 billion"),
         ({"quantity": True}, "quantity: must be text, not True"),
         ({"account": {"a": 1}}, "account: must be text"),
-        ({"order_type": "stop"}, "order_type: 'stop' is not offered; it can be limit, market"),
+        ({"order_type": "stp"}, "order_type: 'stp' is not offered; it can be limit, market"),
+        ({"peg": "last"}, "peg: 'last' is not offered; it can be bid, ask, mid"),
+        ({"hidden": "maybe"}, "hidden: must be true or false"),
+        ({"post_only": "no"}, "post_only: 'no' is not offered; it can be reject, reprice"),
+        ({"link": "oco"}, "link: must have an id that is not empty"),
+        ({"link": {"type": "all", "id": "1"}}, "link: must have a type (oco, oto, bracket) and an id"),
+        ({"expire_at_us": "soon"}, "expire_at_us: 'soon' is not a number of microseconds"),
         ({"type": "order"}, "type: 'order' is not offered; it can be new_order"),
         ({"at_us": "soon"}, "at_us: 'soon' is not a number of microseconds"),
         ({"at_us": "9" * 30}, "at_us: "),
