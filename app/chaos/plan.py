@@ -32,16 +32,28 @@ class Kind(NamedTuple):
 
 
 # The wire's poison, each by its name.
-POISONS = ("random-bytes", "truncated", "trailing-bytes", "unknown-schema", "wrong-partition", "megabyte")
+POISONS = {
+    "random-bytes": "random bytes come as records",
+    "truncated": "orders come with their end cut off",
+    "trailing-bytes": "orders come with bytes after their end",
+    "unknown-schema": "records come with a schema id that nobody knows",
+    "wrong-partition": "orders come in partitions of other accounts",
+    "megabyte": "records of a megabyte come",
+}
 
+_PLACES = {
+    "before-outputs": "with an empty transaction open",
+    "between-outputs-and-offsets": "after it sent outputs, before its offsets are confirmed",
+    "before-commit": "after outputs and offsets, before it commits",
+    "after-commit": "right after a commit",
+    "recovery": "when its lanes are read and not open yet",
+    "rebalance": "when its lanes were just revoked",
+}
 _CRASHES = tuple(
-    Kind(f"worker-crash-{point}", "workers", f"a worker kills itself at the point {point}", rest_s=9.0)
+    Kind(f"worker-crash-{point}", "workers", f"a worker dies {_PLACES[point]}", rest_s=9.0)
     for point in POINTS
 )
-_POISONS = tuple(
-    Kind(f"poison-{name}", "poison", f"a producer sends {name.replace('-', ' ')}", rest_s=1.0)
-    for name in POISONS
-)
+_POISONS = tuple(Kind(f"poison-{name}", "poison", about, rest_s=1.0) for name, about in POISONS.items())
 KINDS: tuple[Kind, ...] = (
     Kind("worker-zombie", "workers", "a worker stops before a commit, is replaced, goes on", rest_s=14.0),
     *_CRASHES,
@@ -52,7 +64,14 @@ KINDS: tuple[Kind, ...] = (
     Kind("worker-clock-step", "workers", "a worker's clock steps", Span(4, 7), 6.0),
     Kind("broker-restart", "brokers", "SIGTERM to a broker, then its start", Span(0, 2), 8.0),
     Kind("broker-kill", "brokers", "kill -9 of a broker, then its start", Span(0, 3), 8.0),
-    Kind("broker-leader-kill", "brokers", "kill -9 of a lane's leader for good while", Span(6, 9), 8.0, 3),
+    Kind(
+        "broker-leader-kill",
+        "brokers",
+        "kill -9 of a lane's leader, until another one leads",
+        Span(6, 9),
+        8.0,
+        3,
+    ),
     Kind("brokers-majority-down", "brokers", "two of three brokers killed", Span(7, 9), 9.0, 3),
     Kind("link-cut", "brokers", "connections of a worker cut and refused", Span(1, 6), 2.0),
     Kind("link-delay", "brokers", "every packet of a worker delayed", Span(4, 8), 1.0),

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from app.chaos.kills import differences
 from app.chaos.plan import KINDS
 from app.chaos.sometimes import KNOWN
 
@@ -28,7 +29,16 @@ def read(path: Path) -> Report:
 
 
 def tables(reports: Sequence[Report]) -> str:
-    """A table of runs, one of what they met, one of faults by kind."""
+    """A table of runs, one of what they met, one of faults by kind; one of runs with nothing but kills."""
+    scheduled = [report for report in reports if not report.get("kills")]
+    killed = [report for report in reports if report.get("kills")]
+    parts = [_scheduled(scheduled)] if scheduled else []
+    if killed:
+        parts.append(_table(_KILLS_COLUMNS, (_kills(report) for report in killed)))
+    return "\n\n".join(parts)
+
+
+def _scheduled(reports: Sequence[Report]) -> str:
     ordered = sorted(reports, key=lambda report: (report["options"]["nodes"], report["options"]["seed"]))
     faults = Counter[str]()
     for report in ordered:
@@ -49,7 +59,7 @@ def tables(reports: Sequence[Report]) -> str:
             ),
             _table(
                 ("fault", "times", "what it is"),
-                ((f"`{name}`", f"{faults[name]:,}", about[name]) for name in about if faults[name]),
+                ((f"`{name}`", f"{faults[name]:,}", about[name]) for name in about),
             ),
         )
     )
@@ -86,6 +96,32 @@ def _run(report: Report) -> tuple[str, ...]:
         f"{seen.get('fenced producer', 0):,}",
         report["verdict"],
     )
+
+
+_KILLS_COLUMNS = (
+    "kill -9 in one run",
+    "seed",
+    "workers",
+    "orders",
+    "trades",
+    "orders undisturbed",
+    "trades undisturbed",
+    "the same totals",
+    "verdict",
+)
+
+
+def _kills(report: Report) -> tuple[str, ...]:
+    disturbed, undisturbed = report["verify"].get("totals", {}), report["undisturbed"]
+    counts = [
+        f"{count:,}"
+        for totals in (disturbed, undisturbed)
+        for count in (totals.get("orders", {}).get("all", 0), totals.get("trades", 0))
+    ]
+    same = "no" if differences(undisturbed, disturbed) else "yes"
+    options = report["options"]
+    head = (str(report["kills"]), str(options["seed"]), str(options["workers"]))
+    return (*head, *counts, same, report["verdict"])
 
 
 def _table(columns: Sequence[str], lines: Iterable[Sequence[str]]) -> str:

@@ -64,7 +64,9 @@ class Result:
     longest_pause_s: float = 0.0
     quiet_s: float = 0.0
     seconds: float = 0.0
-    totals_of: dict[str, Any] = field(default_factory=dict)
+    # Of `oms chaos --kills`: how many, and the totals of the undisturbed run.
+    kills: int = 0
+    undisturbed: dict[str, Any] = field(default_factory=dict)
 
     @property
     def verdict(self) -> str:

@@ -216,6 +216,11 @@ def test_reports_become_tables_in_a_document(tmp_path: Path) -> None:
     assert "| 1 | 3 | 3 | 2 | 2 | 1,234 | 99 | 7.5 | 0 | 0 | green |" in text
     assert "| `worker-kill` | 4 | kill -9 of a worker at any time |" in text
     assert "| dead letter | 6 | 2 |" in text
+    totals = dict.fromkeys(COMPARED, 1) | {"orders": {"all": 5000}}
+    killed = a_report(3, "green") | {"kills": 100, "undisturbed": totals, "verify": {"totals": totals}}
+    with_kills = report.tables([*map(report.read, paths), killed])
+    assert with_kills.startswith(text)
+    assert "| 100 | 3 | 3 | 5,000 | 1 | 5,000 | 1 | yes | green |" in with_kills
     document = tmp_path / "page.md"
     document.write_text(f"above\n{report.BEGIN}\nold\n{report.END}\nbelow\n", encoding="utf-8")
     report.into_document(document, text)
