@@ -1,5 +1,5 @@
 # One door for newcomers and for CI: everything below needs only Python 3.11 or later and make.
-.PHONY: setup run test check bench clean
+.PHONY: setup run test check bench simulate clean
 .DEFAULT_GOAL := run
 
 BIN := .venv/bin
@@ -50,6 +50,9 @@ check: setup
 bench: setup
 	@$(BIN)/python -m app.local.jars
 	@$(BIN)/python -m tests.bench
+
+simulate: setup
+	@$(BIN)/python -m tests.simulation
 
 # Packages and caches; data, logs and jars stay in var/ (`oms up --fresh` empties the data).
 clean:

@@ -12,6 +12,7 @@ from app.lanes import changelog
 from app.lanes.lane import Lane
 from app.lanes.manager import LaneManager
 from app.lanes.outbox import Outbox
+from app.lanes.producer import LaneProducer
 from tests.simulation.clients import SimReader
 
 Bug = Callable[[], AbstractContextManager[None]]
@@ -185,6 +186,15 @@ def never_resumed() -> AbstractContextManager[None]:
     return _replaced(LaneManager, _resume=lambda self: None)
 
 
+def idle_transaction_left_open() -> AbstractContextManager[None]:
+    """A transaction that was begun ahead and is not needed stays open."""
+
+    def forgetting(self: LaneProducer) -> None:
+        self._idle_timer = None
+
+    return _replaced(LaneProducer, _end_idle=forgetting)
+
+
 def work_done_twice() -> AbstractContextManager[None]:
     """Positions of a cycle are one record short where more than one was taken."""
     commit = Lane._commit
@@ -211,6 +221,7 @@ BUGS: dict[str, Bug] = {
         recovery_ends_early,
         uncommitted_rows_read,
         never_resumed,
+        idle_transaction_left_open,
         work_done_twice,
     )
 }

@@ -140,7 +140,7 @@ class SimKafkaProducer(AIOKafkaProducer):  # type: ignore[misc]
                 await self._write(unsent)
             except Exception as error:
                 self._error = error
-                for _, _, done in unsent:
+                for _, _, done in (*unsent, *self._unsent):
                     if not done.done():
                         done.set_exception(error)
                 break

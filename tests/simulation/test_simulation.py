@@ -15,7 +15,7 @@ from tests.simulation.history import play
 from tests.simulation.plan import plan
 from tests.simulation.run import MUST_HAPPEN, Report, find, run, simulating
 
-HISTORIES = 250
+HISTORIES = 150
 # Found within a few histories; `python -m tests.simulation --bugs` plants the others, too.
 QUICK = ("late-seek", "offsets-apart", "refused-batch-committed", "revoked-in-the-middle", "row-dropped")
 

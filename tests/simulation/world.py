@@ -260,7 +260,7 @@ class World:
     def _cut(self, producing: Producing, by: Process) -> None:
         """A cycle under way is aborted by a new owner: only of a worker that could not finish it."""
         former = producing.process
-        if former is None or not former.alive or former.was_frozen:
+        if former not in self.group.members or not former.alive or former.was_frozen:
             return
         lane = int(producing.name.rpartition("-")[2])
         if self.group.owners.get(lane) is by and self.group.stable and by is not former:
