@@ -27,6 +27,16 @@ class Engine:
 
     def apply(self, command: Mapping[str, Any], at_us: int) -> list[Words]:
         """Takes one command; what happened, in order."""
+        said = self._apply(command, at_us)
+        symbol = command.get("symbol")
+        for market in self._markets.values() if symbol is None else (self._markets.get(symbol),):
+            # Nobody writes a changelog here; what it would carry must not pile up.
+            if market is not None:
+                market.changed.clear()
+                market.lists_changed.clear()
+        return said
+
+    def _apply(self, command: Mapping[str, Any], at_us: int) -> list[Words]:
         kind = command["type"]
         if kind == "new_order":
             return self._new(command, at_us)
