@@ -12,7 +12,7 @@ from schemas.messages import ExecutionType, OrderEventType
 from schemas.numbers import average_price_e8, format_e8
 from schemas.records import Said
 from tables.engine.checks import Asked
-from tables.engine.orders import LIMIT, PLAIN_FORCES, Happening, Instructions, Order, used
+from tables.engine.orders import LIMIT, PLAIN_FORCES, Happening, Instructions, Order, order_happening, used
 from tables.engine.rows import instructions_of, instructions_row
 
 Message = Mapping[str, Any]
@@ -65,42 +65,9 @@ def event(happening: Happening, request_offset: int, request_id: str, at_us: int
     name, order, status, version, quantity_e8, limit_e8, cum_e8, leaves_e8, notional_e16, reason, text = (
         happening
     )
-    return order_event(
-        name, order, status, version, quantity_e8, limit_e8, cum_e8, leaves_e8, notional_e16,
-        request_offset, at_us, reason, request_id, text or _text(happening), "", 0, 0,
-    )  # fmt: skip
-
-
-def _text(happening: Happening) -> str:
-    """What an end for want of liquidity left over."""
-    if happening[9] != "MATCHING_NO_LIQUIDITY":
-        return ""
-    _, _, _, _, quantity_e8, limit_e8, cum_e8, _, _, _, _ = happening
-    return f"limit={format_e8(limit_e8)} left={format_e8(quantity_e8 - cum_e8)}"
-
-
-def order_event(
-    name: str,
-    order: Order,
-    status: str,
-    version: int,
-    quantity_e8: int,
-    limit_e8: int,
-    cum_e8: int,
-    leaves_e8: int,
-    notional_e16: int,
-    request_offset: int,
-    at_us: int,
-    reason: str,
-    request_id: str,
-    text: str,
-    trade_id: str,
-    last_quantity_e8: int,
-    last_price_e8: int,
-) -> Said:
-    """An OrderEvent of an order in the state given."""
-    order_type = order.order_type
-    if order_type != "limit" and not _shows_limit(name, order):
+    if reason == "MATCHING_NO_LIQUIDITY":
+        text = f"limit={format_e8(limit_e8)} left={format_e8(quantity_e8 - cum_e8)}"
+    if order.order_type != "limit" and not _shows_limit(name, order):
         limit_e8 = 0
     message = {
         "event": name,
@@ -110,7 +77,7 @@ def order_event(
         "order_id": order.order_id,
         "symbol": order.symbol,
         "side": order.side,
-        "order_type": order_type,
+        "order_type": order.order_type,
         "time_in_force": order.time_in_force,
         "version": version,
         "quantity": quantity_e8,
@@ -118,9 +85,9 @@ def order_event(
         "cum_quantity": cum_e8,
         "leaves_quantity": leaves_e8,
         "average_price": average_price_e8(notional_e16, cum_e8) if cum_e8 else 0,
-        "last_quantity": last_quantity_e8,
-        "last_price": last_price_e8,
-        "trade_id": trade_id,
+        "last_quantity": 0,
+        "last_price": 0,
+        "trade_id": "",
         "reason": reason,
         "text": text,
         "request_offset": request_offset,
@@ -128,6 +95,53 @@ def order_event(
         "entered_by": order.entered_by,
         "door": order.door,
         "at_us": at_us,
+    }
+    if order.extra is not None:
+        message["instructions"] = said_instructions(order.extra)
+    return "OrderEvent", message
+
+
+def fill_event(
+    order: Order,
+    status: str,
+    version: int,
+    quantity_e8: int,
+    limit_e8: int,
+    cum_e8: int,
+    leaves_e8: int,
+    notional_e16: int,
+    request_offset: int,
+    trade: Message,
+) -> Said:
+    """The OrderEvent of one order of a Trade, in its state after it."""
+    if order.order_type != "limit" and not _shows_limit("trade", order):
+        limit_e8 = 0
+    message = {
+        "event": "trade",
+        "status": status,
+        "account": order.account,
+        "client_order_id": order.client_order_id,
+        "order_id": order.order_id,
+        "symbol": order.symbol,
+        "side": order.side,
+        "order_type": order.order_type,
+        "time_in_force": order.time_in_force,
+        "version": version,
+        "quantity": quantity_e8,
+        "limit_price": limit_e8,
+        "cum_quantity": cum_e8,
+        "leaves_quantity": leaves_e8,
+        "average_price": average_price_e8(notional_e16, cum_e8),
+        "last_quantity": trade["quantity"],
+        "last_price": trade["price"],
+        "trade_id": trade["trade_id"],
+        "reason": "NONE",
+        "text": "",
+        "request_offset": request_offset,
+        "request_id": "",
+        "entered_by": order.entered_by,
+        "door": order.door,
+        "at_us": trade["at_us"],
     }
     if order.extra is not None:
         message["instructions"] = said_instructions(order.extra)
@@ -148,11 +162,7 @@ def said_instructions(extra: Instructions) -> dict[str, Any] | None:
 
 def order_state(name: OrderEventType, order: Order, request_offset: int, at_us: int) -> Said:
     """An OrderEvent of an order as it is now."""
-    return order_event(
-        name, order, order.status, order.version, order.quantity_e8, order.limit_price_e8,
-        order.cum_quantity_e8, order.leaves_e8, order.cum_notional_e16,
-        request_offset, at_us, "NONE", "", "", "", 0, 0,
-    )  # fmt: skip
+    return event(order_happening(name, order), request_offset, "", at_us)
 
 
 def execution(

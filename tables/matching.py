@@ -23,7 +23,7 @@ from tables.book_orders import (
     asked_of,
     event,
     execution,
-    order_event,
+    fill_event,
     order_of,
     order_state,
     unknown_event,
@@ -35,7 +35,7 @@ from tables.engine.market import CALLS
 from tables.engine.orders import Happening, Order
 from tables.instrument_rules import InstrumentRules
 from tables.markets import Market
-from tables.reference import Instrument, Instruments
+from tables.reference import Instruments
 
 # A cancel for one of these was asked for by someone, who is owed an answer.
 _ASKED_FOR = ("NONE", "MATCHING_CANCELED_BY_REQUEST")
@@ -135,14 +135,15 @@ class Matching:
         instrument = self._instruments.get(symbol)
         if instrument is not market.instrument:
             market.instrument = instrument
-            market.core.rules = _rules(symbol, instrument)
+            market.core.rules = InstrumentRules(symbol) if instrument is None else instrument.rules
             market.core.settle()
         return market
 
     def _market(self, symbol: str) -> Market:
-        """The market of a symbol, from now on counted as changed."""
-        market = self._known(symbol)
-        self._changed_markets[symbol] = market
+        """The market of a symbol, from now on counted as changed; its rules are looked at once a cycle."""
+        market = self._changed_markets.get(symbol)
+        if market is None:
+            market = self._changed_markets[symbol] = self._known(symbol)
         return market
 
     def _find(self, message: Mapping[str, Any]) -> Order | None:
@@ -183,40 +184,41 @@ class Matching:
         message = record.message
         reason: Reason = message["reason"]
         order = self._find(message)
-        if order is None and message["symbol"] not in self._markets:
-            return [unknown_event("cancel_rejected", message, at_us)] if reason in _ASKED_FOR else []
         market = self._known(message["symbol"])
         given = "MATCHING_CANCELED_BY_REQUEST" if reason == "NONE" else reason
         happened = market.core.cancel(order, at_us, given)
-        said: list[Said] = []
-        if (happened and happened[-1][0] == "unknown") or order is None:
-            happened = [happening for happening in happened if happening[0] != "unknown"]
-            if reason in _ASKED_FOR:
-                said = [unknown_event("cancel_rejected", message, at_us)]
-        if not happened:
-            return said
+        return self._answer(market, happened, order, message, reason in _ASKED_FOR, at_us)
+
+    def _answer(
+        self,
+        market: Market,
+        happened: list[Happening],
+        order: Order | None,
+        message: Mapping[str, Any],
+        asked_for: bool,
+        at_us: int,
+    ) -> list[Said]:
+        """Says what a cancel or replace did; whoever asked for it hears that its order was not live."""
+        known = [happening for happening in happened if happening[0] != "unknown"]
+        refused: list[Said] = []
+        if len(known) < len(happened) and asked_for:
+            name = next(happening[1] for happening in happened if happening[0] == "unknown")
+            refused = [unknown_event(name, message, at_us)]
+            if name == "replace_rejected":
+                refused.append(unknown_execution(name, message))
+        if not known:
+            return refused
         self._changed_markets[market.symbol] = market
         offset, request_id = message["request_offset"], message["request_id"]
-        return self._told(market, happened, order, offset, request_id, at_us) + said
+        said = self._told(market, known, order, offset, request_id, at_us)
+        return said + refused if refused else said
 
     def _replace(self, record: Record, at_us: int) -> list[Said]:
         message = record.message
         order = self._find(message)
-        unknown = [
-            unknown_event("replace_rejected", message, at_us),
-            unknown_execution("replace_rejected", message),
-        ]
-        if order is None and message["symbol"] not in self._markets:
-            return unknown
         market = self._known(message["symbol"])
         happened = market.core.replace(order, asked_of(message), at_us, checked=True)
-        told = [happening for happening in happened if happening[0] != "unknown"]
-        said = unknown if len(told) < len(happened) else []
-        if not told:
-            return said
-        self._changed_markets[market.symbol] = market
-        offset, request_id = message["request_offset"], message["request_id"]
-        return self._told(market, told, order, offset, request_id, at_us) + said
+        return self._answer(market, happened, order, message, True, at_us)
 
     def _tell_status(self, record: Record, at_us: int) -> list[Said]:
         order = self._find(record.message)
@@ -302,26 +304,20 @@ class Matching:
         said: list[Said] = []
         for happening in happened:
             name = happening[0]
-            if name == "trade":
+            if name == "accepted":
+                said.append(event(happening, offset, "", at_us))
+            elif name == "trade":
                 self._tell_trade(happening, subject, offset, at_us, said)
             elif name in _OTHERS:
                 said.append(_OTHERS[name](market.symbol, happening, at_us))
             else:
-                order = happening[1]
-                own = offset if order is subject else -1
-                answered = ""
-                if order is subject and request_id and name in _ANSWERS:
-                    answered, request_id = request_id, ""
-                said.append(event(happening, own, answered, at_us))
-                if name in _EXECUTED:
-                    _, _, _, version, quantity_e8, limit_e8, _, leaves_e8, _, reason, _ = happening
-                    said.append(
-                        execution(
-                            name, order, version, quantity_e8, limit_e8, leaves_e8, own, reason,
-                            answered if name != "canceled" else "", 0, 0,
-                        )
-                    )  # fmt: skip
-                self._remember(order)
+                own = happening[1] is subject
+                answered = request_id if own and name in _ANSWERS else ""
+                self._tell_event(happening, offset if own else -1, answered, at_us, said)
+                if answered:
+                    request_id = ""
+        if subject is not None:
+            self._remember(subject)
         core = market.core
         if core.changed:
             for order in core.changed:
@@ -330,6 +326,20 @@ class Matching:
         if core.unusual or self.watched:
             self._watch(market)
         return said
+
+    def _tell_event(
+        self, happening: Happening, offset: int, request_id: str, at_us: int, said: list[Said]
+    ) -> None:
+        said.append(event(happening, offset, request_id, at_us))
+        name, order, _, version, quantity_e8, limit_e8, _, leaves_e8, _, reason, _ = happening
+        if name in _EXECUTED:
+            answered = "" if name == "canceled" else request_id
+            said.append(
+                execution(
+                    name, order, version, quantity_e8, limit_e8, leaves_e8, offset, reason, answered, 0, 0
+                )
+            )
+        self._remember(order)
 
     def _tell_trade(
         self, happening: Happening, subject: Order | None, offset: int, at_us: int, said: list[Said]
@@ -340,36 +350,35 @@ class Matching:
             maker, maker_status, maker_version, maker_quantity_e8, maker_limit_e8, maker_cum_e8,
             maker_leaves_e8, maker_notional_e16,
         ) = happening  # fmt: skip
-        symbol = taker.symbol
-        trade_id = f"{symbol}-{number}"
         takers = offset if taker is subject else -1
         makers = offset if maker is subject else -1
+        trade = {
+            "trade_id": f"{taker.symbol}-{number}",
+            "symbol": taker.symbol,
+            "sequence": number,
+            "price": price_e8,
+            "quantity": last_e8,
+            "aggressor_side": aggressor_side,
+            "maker_account": maker.account,
+            "maker_client_order_id": maker.client_order_id,
+            "maker_order_id": maker.order_id,
+            "taker_account": taker.account,
+            "taker_client_order_id": taker.client_order_id,
+            "taker_order_id": taker.order_id,
+            "at_us": at_us,
+        }
         said += (
-            ("Trade", {
-                "trade_id": trade_id,
-                "symbol": symbol,
-                "sequence": number,
-                "price": price_e8,
-                "quantity": last_e8,
-                "aggressor_side": aggressor_side,
-                "maker_account": maker.account,
-                "maker_client_order_id": maker.client_order_id,
-                "maker_order_id": maker.order_id,
-                "taker_account": taker.account,
-                "taker_client_order_id": taker.client_order_id,
-                "taker_order_id": taker.order_id,
-                "at_us": at_us,
-            }),
-            order_event(
-                "trade", taker, status, version, quantity_e8, limit_e8, cum_e8, leaves_e8, notional_e16,
-                takers, at_us, "NONE", "", "", trade_id, last_e8, price_e8,
+            ("Trade", trade),
+            fill_event(
+                taker, status, version, quantity_e8, limit_e8, cum_e8, leaves_e8, notional_e16, takers, trade
             ),
-            order_event(
-                "trade", maker, maker_status, maker_version, maker_quantity_e8, maker_limit_e8, maker_cum_e8,
-                maker_leaves_e8, maker_notional_e16, makers, at_us, "NONE", "", "", trade_id, last_e8, price_e8,
+            fill_event(
+                maker, maker_status, maker_version, maker_quantity_e8, maker_limit_e8, maker_cum_e8,
+                maker_leaves_e8, maker_notional_e16, makers, trade,
             ),
             execution(
-                "fill", taker, version, quantity_e8, limit_e8, leaves_e8, takers, "NONE", "", last_e8, price_e8
+                "fill", taker, version, quantity_e8, limit_e8, leaves_e8, takers, "NONE", "", last_e8,
+                price_e8,
             ),
             execution(
                 "fill", maker, maker_version, maker_quantity_e8, maker_limit_e8, maker_leaves_e8, makers,
@@ -377,18 +386,12 @@ class Matching:
             ),
         )  # fmt: skip
         self._remember(maker)
-        self._remember(taker)
+        if taker is not subject:
+            self._remember(taker)
 
 
 def _ended(happened: list[Happening]) -> int:
     return sum(happening[0] in _ENDS for happening in happened)
-
-
-def _rules(symbol: str, instrument: Instrument | None) -> InstrumentRules:
-    """What matching must know of an instrument; without one, anything goes."""
-    if instrument is None:
-        return InstrumentRules(symbol)
-    return instrument.rules
 
 
 def _prevented(symbol: str, happening: Happening, at_us: int) -> Said:

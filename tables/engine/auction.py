@@ -63,9 +63,7 @@ def _candidates(market: "Market", reference_e8: int) -> list[int]:
 
 def _quantities(side: BookSide) -> list[tuple[int, int]]:
     """Worst price and leaves of every order, the most willing first."""
-    found: list[tuple[int, int]] = []
-    for order in side.unpriced.values():
-        found.append((_worst_e8(order), order.leaves_e8))
+    found = [(_worst_e8(order), order.leaves_e8) for order in side.unpriced.values()]
     for level in side:
         quantity_e8 = level.quantity_e8
         if level.special:

@@ -105,4 +105,6 @@ def _check_order(market: Market, order: Order) -> None:
         assert order.kind == PEGGED or order.time_in_force in ("at_close", "auction"), f"{name} parked"
     else:
         assert place == HELD, f"{name} is nowhere"
-        assert extra is not None and extra.list is not None and extra.list.stage == "open", f"{name} held"
+        held_by = None if extra is None else extra.list
+        assert held_by is not None, f"{name} is held by no list"
+        assert held_by.stage == "open", f"{name} is held by a list that is {held_by.stage}"

@@ -186,8 +186,9 @@ def order_of(command: Mapping[str, Any]) -> Order:
         command["quantity"],
         get("limit_price") or 0,
     )
-    # A plain order has eight fields, and time in force; one that has more may be anything.
-    if len(command) > 8 or order_type not in ("limit", "market") or force not in PLAIN_FORCES:
+    # A plain order has seven fields and some of three; one that has more may be anything.
+    fields = 7 + ("limit_price" in command) + ("time_in_force" in command) + ("at_us" in command)
+    if len(command) > fields or order_type not in ("limit", "market") or force not in PLAIN_FORCES:
         order.extra = instructions_of(command, order)
     return order
 

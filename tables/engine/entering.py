@@ -106,7 +106,7 @@ def _ready(market: "Market", order: Order) -> bool:
 
 
 def set_limit(market: "Market", order: Order, price_e8: int) -> None:
-    """Gives a market-to-limit order its limit, not worse than its protection and the band; a limit order now."""
+    """Makes a market-to-limit order a limit order, not worse than its protection and the band."""
     order.limit_price_e8 = order.price_e8 = _limit_e8(market, order, price_e8)
     order.kind = LIMIT
 
