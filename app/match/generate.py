@@ -33,6 +33,8 @@ _CALENDAR = {
     19_800: "closed",
     19_810: "expire_day",
 }
+# After it even orders that are good till canceled are canceled: no day begins with those of many before.
+_CLEARED = 19_820
 _MIX = (
     ("limit", 0.46),
     ("cancel", 0.25),
@@ -95,6 +97,8 @@ class _Flow:
         turn = number // len(SYMBOLS) % _DAY
         if turn in _CALENDAR:
             return {"type": "control", "symbol": symbol, "action": _CALENDAR[turn]}
+        if turn == _CLEARED:
+            return {"type": "mass_cancel", "symbol": symbol}
         if self._random.random() < 0.1:
             self._ticks[symbol] = max(1_000, self._ticks[symbol] + self._random.choice((-1, 1)))
         name = self._random.choices(self._names, cum_weights=self._weights)[0]
