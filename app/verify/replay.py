@@ -227,19 +227,10 @@ class Replay:
         if replay.expected and replay.command is not None and self._snapshot.has(replay.command.place):
             left.append(replay.command.place)
         if not replay.words and not replay.expected:
-            left += self._unheard(replay)
+            self._drop_silent(replay)
+            # What comes after the first may be owed no word: nobody knows.
+            left += [command.place for command in [*replay.commands][:1] if self._snapshot.has(command.place)]
         return left
-
-    def _unheard(self, replay: _Symbol) -> list[Place]:
-        """Commands of the snapshot that matching should have spoken of."""
-        unheard = []
-        for command in replay.commands:
-            if not self._snapshot.has(command.place):
-                break
-            # Each as if it were the next: the first that matching owes a word for is enough.
-            if not self._was_refused(command) and not replay.book.is_silent(command.kind, command.message):
-                unheard.append(command.place)
-        return unheard
 
 
 def _at_us(seen: Seen) -> int:

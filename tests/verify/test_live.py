@@ -7,6 +7,8 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
+from threading import Event, Thread
 from typing import Any
 
 import orjson
@@ -29,10 +31,10 @@ def checked(found: System, grace_s: float = 30.0, api_key: str = ADMIN_KEY) -> O
     return run(Check(found.settings, grace_s, lambda stage, done, total: None).run(asked=asked))
 
 
-def market(settings: Settings, count: int, number: int) -> None:
+def market(settings: Settings, orders: int, number: int) -> None:
     """Fresh quotes, then orders."""
     run(generate(settings, rate=0, seed=number, count=200, progress=lambda done: None))
-    run(ordered(settings, count, number))
+    run(ordered(settings, orders, number))
 
 
 def test_doors_agree_until_they_are_falsified_and_following_tells_what_happens(
@@ -42,7 +44,9 @@ def test_doors_agree_until_they_are_falsified_and_following_tells_what_happens(
         run(seed(settings, 30))
         market(settings, 500, 1)
         with followed(found) as lines:
-            market(settings, 300, 2)
+            with flowing(settings):
+                moving = checked(found)
+            assert [violation.text for violation in moving.findings.shown] == []
             green = checked(found)
             assert [violation.text for violation in green.findings.shown] == []
             assert green.findings.notes == []
@@ -62,7 +66,24 @@ def test_doors_agree_until_they_are_falsified_and_following_tells_what_happens(
         assert doors >= {"Redis", "REST", "the stream"}
 
 
-Lines = list[dict[str, Any]]
+@contextmanager
+def flowing(settings: Settings) -> Iterator[None]:
+    """Orders and quotes all the time, beside the block."""
+    over = Event()
+
+    def flow() -> None:
+        for number in count(2):
+            market(settings, 50, number)
+            if over.is_set():
+                return
+
+    thread = Thread(target=flow)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join(120)
 
 
 @contextmanager
