@@ -9,17 +9,17 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Literal
 
-from app.local.ports import HOST, any_free
+from app.local.ports import HOST
 
 Mode = Literal["open", "cut", "delay", "half-open"]
 _CHUNK = 256 * 1024
 
 
 class Link:
-    """Listens on `port`, passes on to `target`. `mode` and `delay_s` may be set at any time by `set`."""
+    """Listens on `port`, passes on to `target`. What becomes of packets may be `set` at any time."""
 
-    def __init__(self, target: int) -> None:
-        self.port = any_free()
+    def __init__(self, port: int, target: int) -> None:
+        self.port = port
         self.target = target
         self.mode: Mode = "open"
         self._delay_s = 0.0
