@@ -43,11 +43,12 @@ class System:
         names = [f"worker-{i + 1}" for i in range(workers)]
         self._say = say
         self._links: dict[str, list[Link]] = {name: [] for name in (*names, "spare")}
+        self._taken: set[int] = set()
         self._brokers = self._make_brokers(nodes, jars)
-        self._postgres = LocalPostgres(home, "chaos")
-        self._redis = LocalRedis(home)
-        self._registry = any_free()
-        self._gateway = any_free()
+        self._postgres = LocalPostgres(home, "chaos", self._port())
+        self._redis = LocalRedis(home, self._port())
+        self._registry = self._port()
+        self._gateway = self._port()
         self.brokers: list[Process] = []
         self.workers: list[Process] = []
         self.disks: dict[str, Disk] = {}
@@ -74,11 +75,18 @@ class System:
         for number in range(count):
             doors = []
             for name, links in self._links.items():
-                link = Link(any_free())
+                link = Link(self._port(), self._port())
                 links.append(link)
                 doors.append(Door(name.replace("-", "").upper(), link.target, link.port))
-            nodes.append(Node(number + 1, any_free(), any_free(), tuple(doors)))
+            nodes.append(Node(number + 1, self._port(), self._port(), tuple(doors)))
         return kafka.cluster(self.home, jars, nodes)
+
+    def _port(self) -> int:
+        """A free port that no other part of this run has; many are taken before the first is used."""
+        while (port := any_free()) in self._taken:
+            continue
+        self._taken.add(port)
+        return port
 
     # -- parts ---------------------------------------------------------------------------------
 
@@ -152,13 +160,12 @@ class System:
         await prepare(self.settings, _READY_S)
         for name in self._links:
             addresses = ",".join(f"{HOST}:{link.port}" for link in self._links[name])
-            process = self._add(
-                self._own(name, "worker", "OMS_METRICS_PORT", any_free(), OMS_KAFKA=addresses)
-            )
+            process = self._own(name, "worker", "OMS_METRICS_PORT", self._port(), OMS_KAFKA=addresses)
+            self._add(process)
             if name != "spare":
                 self.workers.append(process)
         for name in ("storage", "cache"):
-            self._add(self._own(name, name, "OMS_METRICS_PORT", any_free()))
+            self._add(self._own(name, name, "OMS_METRICS_PORT", self._port()))
         self._add(self._own("gateway", "gateway", "OMS_GATEWAY_PORT", self._gateway))
         await self._up([*(worker.name for worker in self.workers), "storage", "cache", "gateway"])
 

@@ -44,7 +44,7 @@ async def echo() -> tuple[asyncio.Server, int]:
 
 async def test_a_link_passes_cuts_delays_and_goes_deaf() -> None:
     server, port = await echo()
-    link = Link(port)
+    link = Link(any_free(), port)
     await link.start()
     reader, writer = await asyncio.open_connection(HOST, link.port)
 
