@@ -75,10 +75,10 @@ class Settings(BaseSettings):
         "many requests may be unanswered as are answered in that time. At least thrice the quiet latency.",
     )
     gateway_in_flight_min: int = Field(
-        1000,
+        100,
         ge=1,
-        description="Requests of a gateway that may be unanswered in any case, so that a quiet system can "
-        "become a busy one.",
+        description="Requests of a gateway that may be unanswered in any case between a lane of accounts and "
+        "one of symbols, so that a quiet way can become a busy one.",
     )
     gateway_age_max_s: float = Field(
         3.0,

@@ -14,7 +14,7 @@ from typing import Any
 
 from aiokafka import ConsumerRecord
 
-from app.gateway.flow import Flow
+from app.gateway.flow import Flow, Flows
 from schemas.topics import TOPIC_OF_RECORD
 from tables.orders import TERMINAL
 
@@ -48,6 +48,7 @@ class Wait:
         self.forgotten = False
         self.early: list[tuple[str, Message]] = []
         self.then: Callable[[Wait], None] | None = None
+        self.flow: Flow | None = None
         self._kinds = kinds
         self._terminal = terminal
         self._over = asyncio.Event()
@@ -90,11 +91,11 @@ class Wait:
 class Answers:
     """All waits of this process; `hear` is told every event that `wants` asked for.
 
-    `flow` is told which requests are sent and which are answered.
+    `flows` are told which requests are sent and which are answered.
     """
 
-    def __init__(self, flow: Flow) -> None:
-        self.flow = flow
+    def __init__(self, flows: Flows) -> None:
+        self.flows = flows
         self._unplaced: defaultdict[str, set[Wait]] = defaultdict(set)
         self._placed: dict[tuple[str, str, int], Wait] = {}
         self._following: defaultdict[str, set[Wait]] = defaultdict(set)
@@ -118,7 +119,8 @@ class Answers:
         self._unplaced[key].add(wait)
         self._keys[key.encode()] += 1
         if request in ANSWERS:
-            self.flow.sent(wait)
+            wait.flow = self.flows.of(message)
+            wait.flow.sent(wait)
         return wait
 
     async def reached(self, wait: Wait, offset: int, timeout_s: float) -> None:
@@ -189,7 +191,8 @@ class Answers:
         if wait.answer is None:
             self._placed[wait.topic, wait.key, wait.offset] = wait
             return
-        self.flow.answered(wait)
+        if wait.flow is not None:
+            wait.flow.answered(wait)
         if wait.order_id is not None:
             self._following[wait.order_id].add(wait)
 
@@ -198,7 +201,8 @@ class Answers:
         if wait.forgotten:
             return
         wait.forgotten = True
-        self.flow.given_up(wait)
+        if wait.flow is not None:
+            wait.flow.given_up(wait)
         self._discard(self._unplaced, wait.key, wait)
         if wait.offset is not None:
             self._placed.pop((wait.topic, wait.key, wait.offset), None)

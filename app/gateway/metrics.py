@@ -33,7 +33,6 @@ ANSWER_SECONDS = Histogram(
     buckets=_BUCKETS_S,
 )
 IN_FLIGHT = Gauge("oms_gateway_in_flight", "Requests of orders that the pipeline has not answered yet.")
-IN_FLIGHT_LIMIT = Gauge("oms_gateway_in_flight_limit", "With so many of them, another one is refused.")
 REFUSED = Counter(
     "oms_gateway_overload_refused_total",
     "Requests refused because too many were unanswered (in_flight), or one for too long (age).",

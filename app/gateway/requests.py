@@ -90,7 +90,7 @@ async def _begin(
     """Sends a request if there is room for it; its wait and its place in the log. Raises Problem."""
     parts.answers.expire()
     if kind in ANSWERS:
-        parts.answers.flow.admit(kind)
+        parts.answers.flows.of(message).admit(kind)
     wait = parts.answers.begin(kind, message, waiting is not None and waiting.until == "terminal")
     try:
         return wait, await send(parts, kind, message, **lookup)

@@ -6,8 +6,9 @@ import re
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -20,7 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.gateway import admin, docs, metrics, orders, problems, reads, stream
 from app.gateway.answers import Answers
 from app.gateway.auth import Keys, Limits
-from app.gateway.flow import Flow
+from app.gateway.flow import Flows
 from app.gateway.hub import Hub
 from app.gateway.instruments import Instruments
 from app.gateway.latest import Latest
@@ -31,6 +32,7 @@ from app.gateway.replies import reply
 from app.gateway.store import Store
 from app.logs import configure
 from app.settings import Settings
+from schemas.partitioning import lane_of
 
 log = logging.getLogger(__name__)
 
@@ -43,12 +45,15 @@ _PORTS = 100
 
 def build(settings: Settings) -> Parts:
     """The parts of a gateway, not started yet."""
-    flow = Flow(
-        settings.gateway_latency_target_ms / 1000,
-        settings.gateway_in_flight_min,
-        settings.gateway_age_max_s,
+    instruments = Instruments()
+    answers = Answers(
+        Flows(
+            settings.gateway_latency_target_ms / 1000,
+            settings.gateway_in_flight_min,
+            settings.gateway_age_max_s,
+            partial(_way, settings.partitions, instruments),
+        )
     )
-    answers, instruments = Answers(flow), Instruments()
     store = Store(settings.endpoint("postgres"))
     admin_key = settings.admin_key or settings.local.get("admin_key", "")
     return Parts(
@@ -62,6 +67,15 @@ def build(settings: Settings) -> Parts:
         limits=Limits(settings.gateway_requests_per_s),
         hub=Hub(settings.endpoint("redis")),
     )
+
+
+def _way(partitions: int, instruments: Instruments, message: Mapping[str, Any]) -> tuple[int, int]:
+    """The lanes of a request's account and symbol; -1: it names no symbol, as some cancels."""
+    symbol = message.get("symbol", "")
+    instrument = instruments.get(symbol)
+    own = None if instrument is None else instrument["lane"]
+    place = -1 if not symbol else lane_of(symbol, partitions) if own is None else own
+    return lane_of(message["account"], partitions), place
 
 
 def create(settings: Settings) -> FastAPI:

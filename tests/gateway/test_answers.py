@@ -2,14 +2,15 @@
 
 import asyncio
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from app.gateway.answers import Answers, Wait
-from app.gateway.flow import Flow
+from app.gateway.flow import Flow, Flows
 from app.gateway.problems import Problem
 
+FLOWS = Flows(1, 1, 1, lambda _: "way")
 REQUEST = {"account": "A1", "client_order_id": "c1"}
 
 
@@ -35,7 +36,7 @@ async def reached(answers: Answers, wait: Wait, offset: int, *events: dict[str, 
 
 
 async def test_only_the_event_of_its_own_account_and_offset_answers() -> None:
-    answers = Answers(Flow(1, 1, 1))
+    answers = Answers(FLOWS)
     with answers.wait("NewOrder", REQUEST) as wait:
         other = event(7, "accepted", account="A2")
         await reached(answers, wait, 7, other, event(8, "accepted"), event(7, "accepted", order_id="MINE"))
@@ -44,7 +45,7 @@ async def test_only_the_event_of_its_own_account_and_offset_answers() -> None:
 
 
 async def test_an_answer_that_overtakes_the_receipt_is_not_missed() -> None:
-    answers = Answers(Flow(1, 1, 1))
+    answers = Answers(FLOWS)
     with answers.wait("NewOrder", REQUEST, terminal=True) as wait:
         answers.hear("OrderEvent", event(7, "accepted"))
         answers.hear("OrderEvent", event(7, "trade", 2, status="filled"))
@@ -55,7 +56,7 @@ async def test_an_answer_that_overtakes_the_receipt_is_not_missed() -> None:
 
 
 async def test_a_fill_caused_by_a_request_does_not_answer_it() -> None:
-    answers = Answers(Flow(1, 1, 1))
+    answers = Answers(FLOWS)
     with answers.wait("CancelOrder", REQUEST) as wait:
         await reached(answers, wait, 7, event(7, "trade"), event(7, "cancel_rejected"))
     assert wait.answer is not None
@@ -63,7 +64,7 @@ async def test_a_fill_caused_by_a_request_does_not_answer_it() -> None:
 
 
 async def test_a_wait_for_the_end_follows_the_order_that_the_answer_names() -> None:
-    answers = Answers(Flow(1, 1, 1))
+    answers = Answers(FLOWS)
     with answers.wait("NewOrder", REQUEST, terminal=True) as wait:
         await reached(
             answers,
@@ -80,7 +81,7 @@ async def test_a_wait_for_the_end_follows_the_order_that_the_answer_names() -> N
 
 
 async def test_a_mass_cancel_is_answered_by_its_report_only() -> None:
-    answers = Answers(Flow(1, 1, 1))
+    answers = Answers(FLOWS)
     with answers.wait("MassCancel", REQUEST) as wait:
         await reached(answers, wait, 7, event(7, "canceled"))
         assert wait.answer is None
@@ -89,7 +90,7 @@ async def test_a_mass_cancel_is_answered_by_its_report_only() -> None:
 
 
 async def test_without_waits_nothing_is_decoded_and_nothing_is_kept() -> None:
-    answers = Answers(Flow(1, 1, 1))
+    answers = Answers(FLOWS)
     record: Any = SimpleNamespace(value=b"..A1..")
     assert not answers.wants(record)
     with answers.wait("NewOrder", REQUEST) as wait:
@@ -98,24 +99,24 @@ async def test_without_waits_nothing_is_decoded_and_nothing_is_kept() -> None:
         await reached(answers, wait, 7, event(7, "accepted"))
     assert not answers.wants(record)
     assert not any((answers._unplaced, answers._placed, answers._following, answers._keys))
-    assert answers.flow.age_s() == 0
 
 
 async def test_an_answer_that_comes_after_the_wait_counts_as_one() -> None:
-    answers = Answers(Flow(1, 1, 60))
+    flow = Flow(1, 1, 60)
+    answers = Answers(cast(Flows, SimpleNamespace(of=lambda _: flow)))
     wait = answers.begin("NewOrder", REQUEST)
     await reached(answers, wait, 7)
     answers.leave(wait)
     with pytest.raises(Problem):
-        answers.flow.admit("NewOrder")
+        flow.admit("NewOrder")
     answers.hear("OrderEvent", event(7, "accepted"))
-    answers.flow.admit("NewOrder")
-    assert answers.flow.rate() == 1
+    flow.admit("NewOrder")
+    assert flow.rate() == 1
     assert not any((answers._unplaced, answers._placed, answers._following, answers._keys))
 
 
 async def test_an_answer_that_nobody_waits_for_is_noticed_once() -> None:
-    answers = Answers(Flow(1, 1, 1))
+    answers = Answers(FLOWS)
     noticed: list[Wait] = []
     wait = answers.begin("NewOrder", REQUEST)
     answers.notice(wait, 7, noticed.append)

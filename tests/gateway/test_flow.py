@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.gateway.flow import Flow
+from app.gateway.flow import Flow, Flows
 from app.gateway.problems import Problem
 
 
@@ -100,3 +100,12 @@ def test_cancels_have_twice_the_room(flow: Flow) -> None:
     flow.admit("CancelOrder")
     flow.sent(19)
     refused(flow, "MassCancel")
+
+
+def test_a_way_that_stands_still_holds_up_no_other(clock: Clock) -> None:
+    flows = Flows(0.5, 10, 3, lambda message: message["symbol"], clock)
+    for number in range(10):
+        flows.of({"symbol": "A"}).sent(number)
+    clock.now_s += 4
+    refused(flows.of({"symbol": "A"}))
+    flows.of({"symbol": "B"}).admit("NewOrder")

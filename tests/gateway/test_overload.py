@@ -1,6 +1,7 @@
 """Past capacity: a real worker that is made slow, a gateway before it, and more than both can do."""
 
 import asyncio
+import json
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -8,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
+from websockets.asyncio.client import connect
 
 from app.local.own import metrics_of, oms
 from app.local.ports import HOST, any_free
@@ -21,11 +23,11 @@ from tests.gateway.conftest import ADMIN_KEY, env_of
 from tests.lanes.test_lanes import order as limit_order
 from tests.lanes.workers import Worker, is_answer, read_all, set_up, workers, write
 
-# A lane that takes five records of a topic ten times a second answers at most fifty orders a second.
-SLOW = {"OMS_CYCLE_FLOOR_MS": "100", "OMS_CYCLE_RECORDS_MAX": "5", "OMS_LANE_BYTES_MAX": "65536"}
-LIMITS = {"GATEWAY_LATENCY_TARGET_MS": "500", "GATEWAY_IN_FLIGHT_MIN": "10", "GATEWAY_AGE_MAX_S": "2"}
-FLOOD = 1200
-OFFERED = 1000
+# A lane that takes ten records of a topic five times a second answers at most 50 orders a second.
+SLOW = {"OMS_CYCLE_FLOOR_MS": "200", "OMS_CYCLE_RECORDS_MAX": "10", "OMS_LANE_BYTES_MAX": "65536"}
+LIMITS = {"GATEWAY_LATENCY_TARGET_MS": "1000", "GATEWAY_IN_FLIGHT_MIN": "10", "GATEWAY_AGE_MAX_S": "2"}
+FLOOD = 1600
+OFFERED = 1500
 
 
 @asynccontextmanager
@@ -62,14 +64,33 @@ async def post(client: httpx.AsyncClient, number: int, name: str, **query: str) 
     return await client.post("/api/v1/orders", json=body(number, name), params=query)
 
 
-async def offered(client: httpx.AsyncClient, name: str) -> list[httpx.Response]:
-    """The answers to many more orders than can be done, from fifty clients that never wait for an answer."""
-    numbers = iter(range(OFFERED))
+async def offered(client: httpx.AsyncClient, name: str) -> dict[str, int]:
+    """The status of each of many more orders than can be done, sent at once over the stream, by its id."""
+    url = f"{str(client.base_url).replace('http', 'ws').rstrip('/')}/api/v1/stream"
+    async with connect(url, additional_headers={"X-API-Key": ADMIN_KEY}, max_queue=None) as stream:
 
-    async def one() -> list[httpx.Response]:
-        return [await post(client, number, name) for number in numbers]
+        async def send() -> None:
+            for number in range(OFFERED):
+                order = body(number, name)
+                asked = {"request_id": order["client_order_id"], "new_order": order}
+                await stream.send(json.dumps(asked))
 
-    return [answer for some in await asyncio.gather(*(one() for _ in range(50))) for answer in some]
+        sending = asyncio.create_task(send())
+        answers = [json.loads(await stream.recv()) for _ in range(OFFERED)]
+        await sending
+    return {
+        answer["request_id"]: answer["status"] if "status" in answer else answer["problem"]["status"]
+        for answer in answers
+    }
+
+
+async def refused(client: httpx.AsyncClient, name: str) -> httpx.Response:
+    """The first answer by REST that is no 202."""
+    for number in range(OFFERED):
+        answer = await post(client, number, name)
+        if answer.status_code != 202:
+            return answer
+    raise AssertionError(f"all {OFFERED} were taken")
 
 
 async def until_quiet(client: httpx.AsyncClient) -> None:
@@ -88,20 +109,21 @@ async def test_past_capacity_some_are_refused_and_the_others_keep_their_latency(
         quiet = [await post(client, number, "quiet", wait="accepted") for number in range(12)]
         assert {answer.status_code for answer in quiet} == {201}
 
-        answers = await offered(client, "busy")
-        counted = Counter(answer.status_code for answer in answers)
+        overload = asyncio.create_task(offered(client, "busy"))
+        answer = await refused(client, "rest")
+        assert (answer.status_code, answer.json()["code"]) == (503, "OVERLOADED")
+        assert int(answer.headers["Retry-After"]) == answer.json()["retry_after_s"] >= 1
+        statuses = await overload
+        counted = Counter(statuses.values())
         assert set(counted) == {202, 503}, counted
-        refused = next(answer for answer in answers if answer.status_code == 503)
-        assert refused.json()["code"] == "OVERLOADED"
-        assert int(refused.headers["Retry-After"]) == refused.json()["retry_after_s"] >= 1
 
         await until_quiet(client)
         assert (await post(client, 0, "after", wait="accepted")).status_code == 201
-        taken = {answer.json()["client_order_id"] for answer in answers if answer.status_code == 202}
+        taken = {name for name, status in statuses.items() if status == 202}
         found = await accepted(settings)
         assert {name for name in found if name.startswith("busy-")} == taken
         slow = percentile([found[name] for name in taken], 0.99)
-        usual = percentile([found[a.json()["client_order_id"]] for a in quiet], 0.99)
+        usual = percentile([found[each.json()["client_order_id"]] for each in quiet], 0.99)
         print(f"{counted}: p99 {slow:.3f} s under overload, {usual:.3f} s before")
         assert slow <= 5 * usual, f"p99 {slow:.2f} s under overload, {usual:.2f} s before"
 

@@ -7,6 +7,7 @@ import time
 
 import httpx
 
+from app.local.own import metrics_of
 from tests.lanes.workers import Worker, Workers
 from tests.recovery.probe import Probe, Span
 
@@ -69,9 +70,13 @@ def longest_of(text: str) -> float:
     return next((bound for bound, count in counts if count == total), 0.0) if total else 0.0
 
 
+async def rebalances(some: list[Worker]) -> int:
+    """The most rebalances that a worker which still runs has seen."""
+    seen = [await metrics_of(worker.url) for worker in some if worker.process.poll() is None]
+    return round(max(found.get("oms_rebalances_total", 0.0) for found in seen))
+
+
 async def recovery_of(worker: Worker) -> dict[str, float]:
     """What a worker's metrics say of its last recovery."""
-    from app.local.own import metrics_of
-
     found = await metrics_of(worker.url)
     return {name: value for name, value in found.items() if name.startswith("oms_recovery_")}
