@@ -18,6 +18,7 @@ from schemas.codec import schema
 from schemas.numbers import format_e8
 from schemas.reasons import EXPLANATIONS
 from schemas.topics import CHANGELOG_CONFIG, ROWS_OF_TABLE, TOPICS, changelog_name, subject
+from schemas.wire import default
 
 Json = Any
 _DAY_MS = 86_400_000
@@ -183,10 +184,15 @@ def rows() -> str:
 
 def _record(topic: str, record: str) -> str:
     described = schema(record)
-    lines = [
-        (f"`{field['name']}`", _type(field["type"]), _absent(field), _field_doc(field))
-        for field in described["fields"]
-    ]
+    lines = []
+    for field in described["fields"]:
+        lines.append((f"`{field['name']}`", _type(field["type"]), _absent(field), _field_doc(field)))
+        if record in ("NewOrder", "ReplaceOrder") and field["name"] in ("instructions", "changes"):
+            # Told once, where they are asked for.
+            lines += [
+                (f"`{field['name']}.{part['name']}`", _type(part["type"]), _absent(part), _field_doc(part))
+                for part in field["type"][1]["fields"]
+            ]
     shown = table(("field", "type", "default", "meaning"), lines)
     named = f"Subject `{subject(topic, record)}`."
     return f"#### {record}\n\n{described['doc']} {named}\n\n{shown}"
@@ -209,12 +215,16 @@ def _type(kind: Json) -> str:
 
 
 def _absent(field: Json) -> str:
-    return _value(field["default"]) if "default" in field else "required"
+    if "default" not in field:
+        return "required"
+    if _type(field["type"]) == "decimal":
+        return format_e8(default(field))
+    return _value(field["default"])
 
 
-def _value(default: Json) -> str:
+def _value(value: Json) -> str:
     """A default as readers write it."""
-    return "empty" if default == "" else default if isinstance(default, str) else json.dumps(default)
+    return "empty" if value == "" else value if isinstance(value, str) else json.dumps(value)
 
 
 def _field_doc(field: Json) -> str:
@@ -288,10 +298,10 @@ def _json_type(described: Json) -> str:
 
 
 def _json_default(described: Json) -> str:
-    default = described.get("default")
-    if isinstance(default, int) and _json_type(described) == "decimal":
-        return format_e8(default)
-    return "" if default is None else _value(default)
+    value = described.get("default")
+    if isinstance(value, int) and _json_type(described) == "decimal":
+        return format_e8(value)
+    return "" if value is None else _value(value)
 
 
 def problems() -> str:
