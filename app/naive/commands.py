@@ -213,7 +213,10 @@ def _replace(market: Market, order: Order, wanted: Order) -> None:
         order.shown = min(order.shown, order.display_quantity or order.leaves, order.leaves)
     else:
         market.remove(order)
-        enter(market, order)
+        if order.order_type == "pegged":
+            market.rest(order)
+        else:
+            enter(market, order)
 
 
 def _keeps_place(order: Order, wanted: Order) -> bool:

@@ -310,6 +310,13 @@ def test_a_replace_keeps_or_loses_the_place(desk: Desk) -> None:
     assert desk.buy("t", 20, 100)[1:] == ["3 @ 100: a t", "5 @ 100: c t", "6 @ 100: b t"]
 
 
+def test_a_peg_that_is_replaced_to_more_rests_anew_where_it_was(desk: Desk) -> None:
+    desk.quote(bid=100)
+    desk.buy("p", 3, order_type="pegged", peg="bid")
+    desk.sell("s", 5, 100, all_or_none=True)
+    assert desk.replace("p", quantity=7) == ["replaced p", "5 @ 100: p s"]
+
+
 def test_a_replace_to_what_is_filled_fills(desk: Desk) -> None:
     desk.sell("a", 5, 100)
     desk.buy("b", 3, 100)
