@@ -1,0 +1,243 @@
+"""Accounts, risk and matching together: random orders of every type, executions that come late, a restore.
+
+What accounts hold is checked after every record (`Accounts.check`), and every execution fits its order, or
+an AssertionError ends the test. In the end nothing lives and nothing is held.
+"""
+
+from collections.abc import Mapping
+from random import Random
+from typing import Any
+
+import pytest
+
+from schemas.codec import Codec
+from schemas.numbers import ONE
+from schemas.records import Record, Row, Said
+from tables.accounts import Accounts
+from tables.instructions import NOTHING, ORDER_TYPES, TIMES_IN_FORCE, TRIGGERED
+from tables.matching import Matching
+from tables.reference import Instruments, ReferencePrices
+from tables.risk import Risk
+from tests.schemas.samples import ALL_IDS
+from tests.tables.words import instrument
+
+CODEC = Codec(ALL_IDS)
+ACCOUNTS = ("A", "B", "C", "D")
+STAMP = {"entered_us": 0, "entered_by": "", "door": "kafka"}
+SESSIONS = (
+    *("pre_open", "opening_auction", "volatility_auction", "closing_auction", "halt", "closed"),
+    *("continuous",) * 12,
+)
+
+
+class Lane:
+    """The three tables of a lane; executions wait until they are let in."""
+
+    def __init__(self, seed: int) -> None:
+        self.chance = Random(seed)
+        self.instruments, self.references = Instruments(), ReferencePrices()
+        self.instruments.put(instrument("S", band_bps=0))
+        self.at_us, self.offset = 1_700_000_000_000_000, 0
+        self.rows: dict[tuple[int, str], Row] = {}
+        self.late: list[Record] = []
+        self.said: list[Said] = []
+        self.open()
+
+    def open(self) -> None:
+        """Tables as the rows have them."""
+        self.accounts = Accounts(0, self.instruments, self.references, 10**12, 500)
+        self.risk = Risk(0, self.instruments)
+        self.matching = Matching(0, self.instruments)
+        self.risk.watched = self.matching.watched
+        self.tables = (self.accounts, self.risk, self.matching)
+        for (number, _), row in self.rows.items():
+            assert row.row is not None
+            self.tables[number].restore(row.kind, CODEC.decode(CODEC.encode(row.kind, row.row))[1])
+        for table in self.tables:
+            table.restored()
+
+    def say(self, kind: str, **message: Any) -> None:
+        """One record, and all that follows from it but the executions."""
+        self.at_us += 1000
+        self.offset += 1
+        waiting = [Record(kind, STAMP | message, self.offset, self.at_us)]
+        if self.chance.random() < 0.4:
+            waiting = self._executions() + waiting
+        while waiting:
+            waiting += self._work(waiting.pop(0))
+            self.accounts.check()
+            self.matching.check()
+
+    def settle(self) -> None:
+        """Lets every execution in."""
+        for record in self._executions():
+            self._work(record)
+        self.accounts.check()
+
+    def _executions(self) -> list[Record]:
+        late, self.late = self.late, []
+        return late
+
+    def _work(self, record: Record) -> list[Record]:
+        said = self._through(record)
+        for table in self.tables:
+            said += table.end_cycle(self.at_us)
+        following = []
+        for kind, message in said:
+            read = Record(kind, CODEC.decode(CODEC.encode(kind, message))[1], self.offset, self.at_us)
+            self.said.append((kind, read.message))
+            if kind == "ReferencePrice":
+                self.references.put(message)
+            if kind == "Execution":
+                self.late.append(read)
+            elif kind.startswith("Cleared"):
+                following.append(read)
+        for number, table in enumerate(self.tables):
+            for row in table.changed_rows():
+                if row.row is None:
+                    self.rows.pop((number, row.key), None)
+                else:
+                    self.rows[number, row.key] = row
+        return following
+
+    def _through(self, record: Record) -> list[Said]:
+        if record.kind in self.accounts._apply:
+            return self.accounts.apply(record, self.at_us)
+        said = self.risk.apply(record, self.at_us)
+        if said is not None:
+            return said
+        passed = [*self.risk.ahead, record]
+        self.risk.ahead.clear()
+        return [words for each in passed for words in self.matching.apply(each, self.at_us)]
+
+    def price(self, low: float = 9.5, high: float = 10.5) -> int:
+        """A price on tick."""
+        return round(self.chance.uniform(low, high) * 100) * ONE // 100
+
+    def some(self, *values: Any) -> Any:
+        """One of some values."""
+        return self.chance.choice(values)
+
+
+def enter(lane: Lane, id: str) -> str:
+    """A random order, mostly one that its type may be; its account."""
+    order_type, chance = lane.some("limit", "limit", *ORDER_TYPES), lane.chance
+    quantity_e8, account = lane.some(1, 5, 20, 50) * ONE, lane.some(*ACCOUNTS)
+    time_in_force = lane.some("gtc", "gtc", *TIMES_IN_FORCE) if order_type == "limit" else "gtc"
+    carried = dict(NOTHING)
+    if time_in_force == "gtd":
+        carried["expire_at_us"] = lane.at_us + lane.some(2, 60) * 1000
+    if order_type == "trailing_stop":
+        carried |= lane.some({"trail_amount": ONE // 5}, {"trail_percent": 2 * ONE})
+    elif order_type in TRIGGERED:
+        carried["stop_price"] = lane.price()
+    if order_type == "pegged":
+        carried |= {"peg": lane.some("bid", "ask", "mid"), "peg_offset": lane.price(-0.1, 0.1)}
+    if order_type == "limit" and time_in_force == "gtc":
+        carried |= lane.some(
+            {},
+            {"display_quantity": ONE},
+            {"hidden": True},
+            {"min_quantity": quantity_e8},
+            {"all_or_none": True},
+            {"post_only": lane.some("reject", "reprice")},
+        )
+    carried["reduce_only"] = chance.random() < 0.1
+    carried["stp"] = lane.some("unset", "cancel_newest", "cancel_oldest", "cancel_both", "decrement")
+    if chance.random() < 0.1:
+        carried |= {"link_type": lane.some("oco", "oto", "bracket"), "link_id": lane.some("1", "2", "3")}
+    priced = order_type in ("limit", "stop_limit")
+    lane.say(
+        "NewOrder",
+        account=account,
+        client_order_id=id,
+        symbol="S",
+        side=lane.some("buy", "sell"),
+        order_type=order_type,
+        quantity=quantity_e8,
+        time_in_force=time_in_force,
+        limit_price=lane.price() if priced else None,
+        instructions=carried,
+    )
+    return str(account)
+
+
+def replace(lane: Lane, account: str, id: str) -> None:
+    """A random replace."""
+    changes: Mapping[str, Any] = lane.some(
+        {},
+        {"stop_price": lane.price()},
+        {"display_quantity": ONE},
+        {"time_in_force": "gtd", "expire_at_us": lane.at_us + 50_000},
+    )
+    none = dict.fromkeys(("stop_price", "display_quantity", "time_in_force", "expire_at_us"))
+    lane.say(
+        "ReplaceOrder",
+        account=account,
+        order=id,
+        client_order_id="",
+        symbol="",
+        quantity=lane.some(None, ONE, 60 * ONE),
+        limit_price=lane.some(None, None, lane.price()),
+        changes={**none, **changes},
+    )
+
+
+def control(lane: Lane) -> None:
+    """A random control of the market, or a dead man's switch."""
+    kind, fields = lane.some(
+        ("SetSession", {"session": lane.some(*SESSIONS)}),
+        ("SetSession", {"session": "continuous"}),
+        ("Uncross", {}),
+        (
+            "SetTradingBand",
+            {"low": lane.some(0, lane.price(9.5, 9.8)), "high": lane.some(0, lane.price(10.2))},
+        ),
+        ("ExpireDay", {}),
+        ("CancelAllAfter", {"account": lane.some(*ACCOUNTS), "timeout_ms": lane.some(0, 5, 50)}),
+    )
+    named = {"client_order_id": "d"} if "account" in fields else {"symbol": "S", "control_id": ""}
+    lane.say(kind, **named, **fields)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_accounts_hold_what_orders_of_every_type_need(seed: int) -> None:
+    lane = Lane(seed)
+    for account in ACCOUNTS:
+        who = {"account": account, "control_id": ""}
+        lane.say("SetAccount", **who, status="active", name="", cancel_orders=False)
+        limits = {"max_order_quantity": 0, "max_order_notional": 0, "allow_short": account in "AB"}
+        lane.say("SetLimits", **who, **limits)
+        lane.say("MoveCash", **who, currency="USD", amount=10**6 * ONE, text="")
+        lane.say("MoveHolding", **who, symbol="S", quantity=5000 * ONE, text="")
+    entered: list[tuple[str, str]] = []
+    for number in range(220):
+        draw = lane.chance.random()
+        if number == 110:
+            lane.open()
+        if draw < 0.1 or not entered:
+            middle_e8 = lane.price(9.8, 10.2)
+            prices = {
+                "bid": middle_e8 - ONE // 20,
+                "ask": middle_e8 + ONE // 20,
+                "last": lane.some(0, middle_e8),
+            }
+            lane.say("Quote", symbol="S", **prices)
+            entered.append((enter(lane, f"q{number}"), f"q{number}"))
+        elif draw < 0.7:
+            entered.append((enter(lane, f"o{number}"), f"o{number}"))
+        elif draw < 0.9:
+            replace(lane, *lane.chance.choice(entered[-12:]))
+        else:
+            control(lane)
+    lane.say("SetSession", symbol="S", control_id="", session="continuous")
+    lane.settle()
+    for account in ACCOUNTS:
+        lane.say("MassCancel", account=account, client_order_id="m", symbol="", side="unknown")
+    lane.settle()
+    for account in lane.accounts._ledger.accounts.values():
+        assert not account.live
+        assert not any(asset.reserved_e8 for asset in (*account.cash.values(), *account.holdings.values()))
+    events = {message["event"] for kind, message in lane.said if kind == "OrderEvent"}
+    assert events >= {"accepted", "rejected", "triggered", "trade", "canceled", "replaced", "expired"}
+    assert {kind for kind, _ in lane.said} >= {"QuoteTaken", "SelfTradePrevented", "SessionChange"}
