@@ -85,11 +85,11 @@ def _decimal(value: Any) -> int:
 
 
 def _text(value: Any) -> str:
-    if value.__class__ is str and value:
+    if value.__class__ is str and value and value.isprintable():
         return str(value)
     if value.__class__ is int or (value.__class__ is Digits and value.isdigit()):
         return str(value)
-    raise ValueError(f"must be a text that is not empty, not {value!r}")
+    raise ValueError(f"must be a text of printable characters, not {value!r}")
 
 
 def _whole(value: Any) -> int:
