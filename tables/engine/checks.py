@@ -19,7 +19,10 @@ PERCENT_MAX_E8 = 100 * 100_000_000
 
 
 class Asked:
-    """What a replace asks for; None stays as it is. `alias` is another key of the order from now on."""
+    """What a replace asks for; None stays as it is. `alias` is another key of the order from now on.
+
+    `protection_e8` is the limit of an order that has none of its own, where its account moves it with the stop.
+    """
 
     __slots__ = (
         "alias",
@@ -27,6 +30,7 @@ class Asked:
         "display_e8",
         "expire_at_us",
         "limit_price_e8",
+        "protection_e8",
         "quantity_e8",
         "stop_price_e8",
         "time_in_force",
@@ -34,6 +38,7 @@ class Asked:
 
     def __init__(self) -> None:
         self.client_order_id: str = ""
+        self.protection_e8: int = 0
         self.alias: str = ""
         self.quantity_e8: int | None = None
         self.limit_price_e8: int | None = None

@@ -1,8 +1,8 @@
 """One symbol's market: what it knows, the path of plain orders, and the steps of every command.
 
 `unusual` is the one question that a plain order is asked: whether there is anything in the market beyond
-displayed limit orders in continuous trading. Without that a command is done here; with it, or for an
-order that carries instructions, it goes through the steps of docs/matching.md one by one.
+orders in the book and stops that do not trail, in continuous trading. Without that a command is done here;
+with it, or for an order that carries instructions, it goes through the steps of docs/matching.md one by one.
 
 A command returns what happened, in order. Times are microseconds and never go back.
 """
@@ -172,6 +172,8 @@ class Market:
                 (self.bids if order.sign > 0 else self.asks).add(order)
             else:
                 self._end(order, "canceled", "MATCHING_NO_LIQUIDITY", said)
+        if self.triggers and len(said) > 1:
+            return self._look(said, at_us)
         return said
 
     def cancel(self, order: Order | None, at_us: int, reason: str) -> list[Happening]:
@@ -230,7 +232,17 @@ class Market:
             side.add(order)
         else:
             self.live.pop(order.order_id, None)
-        return said
+        return self._look(said, at_us) if self.triggers else said
+
+    def _look(self, said: list[Happening], at_us: int) -> list[Happening]:
+        """Goes on with what the trades of a plain order trigger, if anything."""
+        prices = [(happening[2], happening[2]) for happening in said if happening[0] == "trade"]
+        if not prices:
+            return said
+        if not (triggers.reaches(self, *prices[0]) or triggers.reaches(self, *prices[-1])):
+            return said
+        self.said, self.at_us, self.prices = said, at_us, prices
+        return self.finish()
 
     def end_all(self, orders: list[Order], how: str, reason: str, at_us: int) -> list[Happening]:
         """Ends live orders in the order given, as one command."""
@@ -252,7 +264,7 @@ class Market:
 
     def quote(self, bid_e8: int, ask_e8: int, last_e8: int, at_us: int) -> list[Happening]:
         """Takes another market's quote, 0 for what it has not."""
-        if not self.unusual and at_us < self.wake_us:
+        if not self.unusual and not self.triggers and at_us < self.wake_us:
             self.bid_e8, self.ask_e8 = bid_e8, ask_e8
             self.last_e8 = last_e8 or self.last_e8
             return []
@@ -349,7 +361,7 @@ class Market:
         rules = self.rules
         self.unusual = bool(
             self.session != "continuous"
-            or self.triggers
+            or self.trailing
             or self.contingent
             or self.parked
             or self.held

@@ -158,6 +158,7 @@ def _apply(market: "Market", order: Order, asked: Asked) -> None:
     quantity_e8 = max(quantity_e8, order.cum_quantity_e8)
     leaves_e8 = quantity_e8 - order.cum_quantity_e8
     limit_e8 = order.limit_price_e8 if asked.limit_price_e8 is None else asked.limit_price_e8
+    limit_e8 = asked.protection_e8 or limit_e8
     extra = _extra_for(order, asked)
     place = BOOK if extra is None else extra.place
     if asked.client_order_id and asked.client_order_id != order.client_order_id:

@@ -1,10 +1,11 @@
-"""How fast the book is, alone and with all that matching says, and what a resting order weighs.
+"""How fast the engine is, alone and with all that matching says, and what a resting order weighs.
 
 `python -m tests.bench.book`. The mix is 60 % orders that rest, 30 % cancels of resting orders, 10 %
-orders that trade, on about 1,000 resting orders; the same commands in every run, made beforehand from a
-seed. One operation is one command, whatever it trades. Runs of all figures take turns, so that a slow
-moment of the machine hits them alike. Time is that of the processor; garbage is collected as Python
-does by itself.
+orders that trade, on about 1,000 resting orders, or 100,000 on 3,500 levels; the cancel-heavy flow is half
+orders that rest, half cancels. The same commands in every run, made beforehand from a seed. One operation
+is one command, whatever it trades; all that happened is told in each. Runs of all figures take turns, so
+that a slow moment of the machine hits them alike. Time is that of the processor; garbage is collected as
+Python does by itself. Whether the engine runs compiled (`make compiled`) is said first.
 """
 
 import gc
@@ -19,13 +20,16 @@ from schemas.codec import Codec
 from schemas.ids import order_id
 from schemas.numbers import ONE
 from schemas.records import Record
+from tables.engine import Engine
+from tables.engine import market as market_module
 from tables.engine.market import Market
-from tables.engine.orders import Order
+from tables.engine.orders import Instructions, Order
 from tables.instrument_rules import InstrumentRules
 from tables.matching import Matching
 from tables.reference import Instruments
+from tests.bench import others
 
-RUNS = 7
+RUNS = 5
 RESTING = 1_000
 COMMANDS = 100_000
 CYCLE = 500
@@ -46,20 +50,22 @@ class Command(NamedTuple):
 class Flow:
     """Makes commands that suit the book they lead to, with about as many orders coming as going."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, resting: int = RESTING, ticks: int = 100) -> None:
         self.random = random.Random(seed)
+        self.resting = resting
+        self.ticks = ticks
         self.market = empty_market()
         self.names: list[str] = []
         self.number = 0
 
     def passive(self) -> Command:
         """An order that rests: most near the middle, some up to a hundred ticks away."""
-        away = 1 + min(int(self.random.expovariate(1 / 12)), 99)
+        away = 1 + min(int(self.random.expovariate(8 / self.ticks)), self.ticks - 1)
         return self._order(-away * TICK_E8, self.random.randint(1, 20))
 
     def aggressive(self) -> Command:
         """An order that trades with some orders, with more of them when there are many."""
-        many = len(self.market.live) > RESTING
+        many = len(self.market.live) > self.resting
         return self._order(100 * TICK_E8, self.random.randint(1, 20) * (5 if many else 2))
 
     def cancel(self) -> Command:
@@ -77,6 +83,10 @@ class Flow:
         if chance < 0.6:
             return self.passive()
         return self.cancel() if chance < 0.9 else self.aggressive()
+
+    def canceling(self) -> Command:
+        """The next command of the cancel-heavy flow."""
+        return self.passive() if self.random.random() < 0.5 else self.cancel()
 
     def _order(self, towards_e8: int, lots: int) -> Command:
         self.number += 1
@@ -103,6 +113,49 @@ def run_engine(market: Market, commands: list[Command]) -> None:
             new(Order(SYMBOL, name, "ACC", name, side, "limit", "gtc", quantity_e8, price_e8), 0)
         else:
             cancel(live[name], 0, "MATCHING_CANCELED_BY_REQUEST")
+
+
+def run_dicts(engine: Engine, commands: list[dict[str, Any]]) -> None:
+    """The engine with dictionaries in and out, as `oms match` uses it."""
+    apply = engine.apply
+    for command in commands:
+        apply(command, 0)
+
+
+def dict_of(command: Command) -> dict[str, Any]:
+    """A command in the words of `oms match`."""
+    account = "ACC-000001"
+    if not command.side:
+        return {"type": "cancel_order", "symbol": SYMBOL, "account": account, "order": command.name}
+    return {
+        "type": "new_order",
+        "symbol": SYMBOL,
+        "account": account,
+        "client_order_id": command.name,
+        "side": command.side,
+        "order_type": "limit",
+        "quantity": command.quantity_e8,
+        "limit_price": command.price_e8,
+        "time_in_force": "gtc",
+    }
+
+
+def with_features(market: Market) -> Market:
+    """Gives a market what plain orders do not use, away from them: stops, icebergs, hidden orders, gtd."""
+    for name, order_type, force in (
+        ("stop", "stop", "gtc"),
+        ("iceberg", "limit", "gtc"),
+        ("hidden", "limit", "gtc"),
+        ("gtd", "limit", "gtd"),
+    ):
+        order = Order(SYMBOL, name, "ACC", name, "buy", order_type, force, 100 * ONE, ONE)
+        extra = order.extra = Instructions()
+        extra.hidden = name == "hidden"
+        extra.display_e8 = ONE if name == "iceberg" else 0
+        extra.stop_e8 = extra.stop_price_e8 = 1_000 * ONE if name == "stop" else 0
+        extra.expire_at_us = 1 if force == "gtd" else 0
+        market.new(order, 0)
+    return market
 
 
 def run_matching(matching: Matching, records: list[Record]) -> None:
@@ -176,13 +229,37 @@ def figures() -> list[Figure]:
     flow = Flow(seed=1)
     filling = [flow.passive() for _ in range(RESTING)]
     mix = [flow.mixed() for _ in range(COMMANDS)]
+    heavy = Flow(seed=2)
+    heavy_filling = [heavy.passive() for _ in range(RESTING)]
+    canceling = [heavy.canceling() for _ in range(COMMANDS)]
+    large = Flow(seed=3, resting=100_000, ticks=1_750)
+    large_filling = [large.passive() for _ in range(100_000)]
+    large_mix = [large.mixed() for _ in range(COMMANDS)]
     filling_records, mix_records = records_of(filling), records_of(mix)
     buys, sells = (records_of(one_sided(side, 20_000, 1_000)) for side in ("buy", "sell"))
 
-    def bare() -> Market:
-        market = empty_market()
-        run_engine(market, filling)
-        return market
+    def engine(name: str, first: list[Command], commands: list[Command], special: bool = False) -> Figure:
+        def prepare() -> Market:
+            market = empty_market()
+            run_engine(market, first)
+            return with_features(market) if special else market
+
+        return Figure(name, len(commands), prepare, lambda market: run_engine(market, commands))
+
+    def other(name: str, make: Callable[[], others.Run]) -> Figure:
+        def prepare() -> others.Run:
+            run = make()
+            run(filling)
+            return run
+
+        return Figure(f"{name}, mix", COMMANDS, prepare, lambda run: run(mix))
+
+    def dicts() -> Engine:
+        prepared = Engine()
+        run_dicts(prepared, [dict_of(command) for command in filling])
+        return prepared
+
+    mix_dicts = [dict_of(command) for command in mix]
 
     def matching() -> Matching:
         return matching_with(filling_records)
@@ -191,7 +268,12 @@ def figures() -> list[Figure]:
         return Figure(name, len(records), prepare, lambda table: run_matching(table, records))
 
     return [
-        Figure("engine's step, mix", COMMANDS, bare, lambda market: run_engine(market, mix)),
+        engine("engine's step, mix", filling, mix),
+        engine("engine's step, mix, beside stops, icebergs, gtd", filling, mix, special=True),
+        engine("engine's step, cancel-heavy", heavy_filling, canceling),
+        engine("engine's step, mix, 100,000 resting", large_filling, large_mix),
+        Figure("engine with dictionaries, mix", COMMANDS, dicts, lambda ready: run_dicts(ready, mix_dicts)),
+        *(other(name, make) for name, make in others.installed().items()),
         step("matching, mix", matching, mix_records),
         step("matching, an order that rests", lambda: matching_with([]), buys),
         step("matching, an order that trades once", lambda: matching_with(buys), sells),
@@ -221,8 +303,48 @@ def bytes_per_resting_order(number: int, levels: int) -> float:
     return grown / number
 
 
+def longest_pause_ms(number: int) -> float:
+    """Longest pause by garbage collection while orders rest, trade and go on a book of so many."""
+    flow = Flow(seed=4, resting=number, ticks=1_750)
+    commands = [flow.passive() for _ in range(number)] + [flow.mixed() for _ in range(COMMANDS)]
+    pauses: list[int] = [0]
+    began_ns = [0]
+
+    def watch(phase: str, info: dict[str, int]) -> None:
+        if phase == "start":
+            began_ns[0] = process_time_ns()
+        else:
+            pauses.append(process_time_ns() - began_ns[0])
+
+    market = empty_market()
+    gc.collect()
+    # Commands of the bench are no part of the engine.
+    gc.freeze()
+    gc.callbacks.append(watch)
+    run_engine(market, commands)
+    gc.callbacks.remove(watch)
+    gc.unfreeze()
+    return max(pauses) / 1e6
+
+
+def engine_bytes_per_order(number: int, levels: int) -> float:
+    """The same in the engine alone."""
+    commands = one_sided("buy", number, levels)
+    gc.collect()
+    tracemalloc.start()
+    market = empty_market()
+    run_engine(market, commands)
+    gc.collect()
+    grown, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(market.live) == number
+    return grown / number
+
+
 def main() -> None:
     """Prints every figure: median of the runs, and from which to which they went."""
+    kind = "compiled" if market_module.__file__.endswith((".so", ".pyd")) else "interpreted"
+    print(f"the engine is {kind}")
     all_figures = figures()
     runs: dict[str, list[float]] = {figure.name: [] for figure in all_figures}
     for _ in range(RUNS):
@@ -231,10 +353,14 @@ def main() -> None:
     for name, times in runs.items():
         middle = median(times)
         spread = f"{min(times):,.0f} to {max(times):,.0f}"
-        print(f"{name:<38} {1e9 / middle:>12,.0f} op/s {middle:>8,.0f} ns/op  ({spread})")
+        print(f"{name:<52} {1e9 / middle:>12,.0f} op/s {middle:>8,.0f} ns/op  ({spread})")
     for number, levels in ((20_000, 1_000), (20_000, 20_000)):
         weight = bytes_per_resting_order(number, levels)
-        print(f"{f'a resting order, {number // levels} to a level':<38} {weight:>12,.0f} bytes")
+        print(f"{f'a resting order in matching, {number // levels} to a level':<52} {weight:>12,.0f} bytes")
+    weight = engine_bytes_per_order(100_000, 3_500)
+    print(f"{'a resting order in the engine, 29 to a level':<52} {weight:>12,.0f} bytes   [want <= 500]")
+    pause_ms = longest_pause_ms(100_000)
+    print(f"{'longest pause by garbage, 100,000 resting':<52} {pause_ms:>12,.1f} ms      [want <= 20]")
 
 
 if __name__ == "__main__":
