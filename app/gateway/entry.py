@@ -1,4 +1,4 @@
-"""Order entry over the stream: new_order, cancel, replace and mass_cancel, by a request_id of the client's.
+"""Order entry over the stream: orders, their changes and their ends, each by a request_id of the client's.
 
 Rules: what REST checks is checked here by the same code: key, rate, role, scope, shapes, waits. What comes on
 a connection is handed to Kafka in its order, but a cancel or replace by `order_id`, which is looked up first.
@@ -23,17 +23,18 @@ from app.gateway.requests import (
     Entry,
     Outcome,
     Waiting,
+    cancel_all_after,
     cancel_many,
     cancel_order,
     enter_order,
     replace_order,
 )
-from app.gateway.shapes import ClientOrderId, Name, OrderBody, ReplaceBody, Shape, Side
+from app.gateway.shapes import CancelAllAfterBody, ClientOrderId, Name, OrderBody, ReplaceBody, Shape, Side
 
 log = logging.getLogger(__name__)
 
 UNDER_WAY_MAX = 1000
-VERBS = ("new_order", "cancel", "replace", "mass_cancel")
+VERBS = ("new_order", "cancel", "replace", "mass_cancel", "cancel_all_after")
 Push = Callable[[bytes], None]
 RequestId = Annotated[str, Field(min_length=1, max_length=64)]
 
@@ -72,13 +73,14 @@ class MassCancelEntry(Shape):
 
 
 class StreamRequest(Shape):
-    """One request: its id, exactly one of the four, and what to wait for."""
+    """One request: its id, exactly one of the five, and what to wait for."""
 
     request_id: RequestId = Field(description="Your id of this request; its answer has it.")
     new_order: OrderBody | None = None
     cancel: CancelEntry | None = None
     replace: ReplaceEntry | None = None
     mass_cancel: MassCancelEntry | None = None
+    cancel_all_after: CancelAllAfterBody | None = None
     wait: Literal["accepted", "terminal"] | None = None
     timeout_ms: int = Field(5000, ge=0, le=WAIT_MS_MAX, description="How long to wait, milliseconds.")
 
@@ -147,8 +149,9 @@ class Entries:
             request = StreamRequest.model_validate(message)
         except ValidationError as error:
             raise of_shape(error) from None
-        if request.mass_cancel is not None and request.wait == "terminal":
-            raise invalid("wait", "is accepted or absent for a mass_cancel")
+        many = request.mass_cancel is not None or request.cancel_all_after is not None
+        if many and request.wait == "terminal":
+            raise invalid("wait", f"is accepted or absent for {request.verb}")
         if request.request_id in self._under_way:
             raise invalid("request_id", f"{request.request_id} is under way: choose another")
         if len(self._under_way) >= UNDER_WAY_MAX:
@@ -183,6 +186,9 @@ class Entries:
         if request.replace is not None:
             order = await self._order(request.replace, entry)
             return await replace_order(parts, entry, order, request.replace.body(), waiting)
+        if request.cancel_all_after is not None:
+            switch = request.cancel_all_after
+            return await cancel_all_after(parts, entry, switch.account, switch.timeout_ms, waiting)
         assert request.mass_cancel is not None
         account, symbol, side = (getattr(request.mass_cancel, name) for name in ("account", "symbol", "side"))
         return await cancel_many(parts, entry, account, symbol, side or "unknown", waiting)

@@ -21,7 +21,7 @@ from app.gateway.problems import Problem
 _RATE_S = 1.0
 _RETRY_S_MAX = 30
 # What lessens the load is let in longer.
-_ROOM = {"CancelOrder": 2.0, "MassCancel": 2.0}
+_ROOM = {"CancelOrder": 2.0, "MassCancel": 2.0, "CancelAllAfter": 2.0}
 
 
 class Flows:

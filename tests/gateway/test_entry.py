@@ -70,6 +70,19 @@ def test_a_mass_cancel_is_answered_by_its_report(
         assert wrong["errors"][0]["field"] == "wait"
 
 
+def test_a_dead_man_switch_is_set_over_the_stream(
+    gateway: str, alice_key: str, worker: ScriptedWorker
+) -> None:
+    with stream(gateway, alice_key) as client:
+        switch = {"account": "A1", "timeout_ms": 0}
+        answer = ask(client, "r1", cancel_all_after=switch, wait="accepted")
+        assert (answer["status"], answer["data"]["outcome"]) == (200, "applied")
+        assert (worker.last("CancelAllAfter")["timeout_ms"], worker.last("CancelAllAfter")["door"]) == (
+            0,
+            "ws",
+        )
+
+
 def test_a_refusal_of_the_pipeline_has_its_reason_and_the_order(gateway: str, alice_key: str) -> None:
     with stream(gateway, alice_key) as client:
         refused = problem(client, "r1", new_order=order("reject-ws-1"), wait="accepted")

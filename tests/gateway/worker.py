@@ -74,7 +74,7 @@ class ScriptedWorker:
             return [self._report(read)]
         if read.message["client_order_id"].startswith("mute"):
             return []
-        if read.kind == "MassCancel":
+        if read.kind in ("MassCancel", "CancelAllAfter"):
             return [self._mass_cancel(read)]
         if read.kind == "NewOrder":
             return [self._event(event) for event in self._entered(read)]
@@ -131,8 +131,8 @@ class ScriptedWorker:
         report = {
             "account": request["account"],
             "request_id": request["client_order_id"],
-            "symbol": request["symbol"],
-            "side": request["side"],
+            "symbol": request.get("symbol", ""),
+            "side": request.get("side", "unknown"),
             "outcome": "applied",
             "reason": "NONE",
             "text": "",
