@@ -14,6 +14,7 @@ from schemas.records import Said
 from tables.engine.checks import Asked
 from tables.engine.orders import LIMIT, PLAIN_FORCES, Happening, Instructions, Order, order_happening, used
 from tables.engine.rows import instructions_of, instructions_row
+from tables.instructions import MARKET_LIKE
 
 Message = Mapping[str, Any]
 
@@ -50,7 +51,10 @@ def asked_of(message: Message) -> Asked:
     asked = Asked()
     asked.client_order_id = message["request_id"]
     asked.quantity_e8 = message["quantity"] or None
-    asked.limit_price_e8 = message["limit_price"] or None
+    if message.get("order_type") in MARKET_LIKE:
+        asked.protection_e8 = message["limit_price"]
+    else:
+        asked.limit_price_e8 = message["limit_price"] or None
     changes = message.get("changes")
     if changes is not None:
         asked.stop_price_e8 = changes["stop_price"]
@@ -194,6 +198,16 @@ def execution(
         "request_offset": request_offset,
         "text": "",
     }
+
+
+def with_terms(said: Said, order: Order) -> Said:
+    """What is said, with the terms that the order has now where it is the Execution of its replace."""
+    kind, message = said
+    if kind != "Execution" or message["execution_type"] != "replaced" or message["reason"] != "NONE":
+        return said
+    instructions = None if order.extra is None else said_instructions(order.extra)
+    terms = {"instructions": instructions, "time_in_force": order.time_in_force}
+    return kind, {**message, "terms": terms}
 
 
 def unknown_event(name: str, message: Message, at_us: int) -> Said:

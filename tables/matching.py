@@ -28,6 +28,7 @@ from tables.book_orders import (
     order_state,
     unknown_event,
     unknown_execution,
+    with_terms,
 )
 from tables.engine import checks, rows
 from tables.engine.checking import check_market
@@ -218,7 +219,10 @@ class Matching:
         order = self._find(message)
         market = self._known(message["symbol"])
         happened = market.core.replace(order, asked_of(message), at_us, checked=True)
-        return self._answer(market, happened, order, message, True, at_us)
+        said = self._answer(market, happened, order, message, True, at_us)
+        if message.get("changes") is None or order is None:
+            return said
+        return [with_terms(words, order) for words in said]
 
     def _tell_status(self, record: Record, at_us: int) -> list[Said]:
         order = self._find(record.message)

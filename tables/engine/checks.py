@@ -21,7 +21,7 @@ PERCENT_MAX_E8 = 100 * 100_000_000
 class Asked:
     """What a replace asks for; None stays as it is. `alias` is another key of the order from now on.
 
-    `protection_e8` is the limit of an order that has none of its own, where its account moves it with the stop.
+    `protection_e8` is the limit of an order that has none of its own; its account moves it with the stop.
     """
 
     __slots__ = (

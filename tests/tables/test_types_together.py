@@ -238,6 +238,14 @@ def test_accounts_hold_what_orders_of_every_type_need(seed: int) -> None:
     for account in lane.accounts._ledger.accounts.values():
         assert not account.live
         assert not any(asset.reserved_e8 for asset in (*account.cash.values(), *account.holdings.values()))
+    refused = [message for _, message in lane.said if message.get("reason") == "MATCHING_NOT_REPLACEABLE"]
+    assert all("triggered" in _life(lane, message) for message in refused if "event" in message)
     events = {message["event"] for kind, message in lane.said if kind == "OrderEvent"}
     assert events >= {"accepted", "rejected", "triggered", "trade", "canceled", "replaced", "expired"}
     assert {kind for kind, _ in lane.said} >= {"QuoteTaken", "SelfTradePrevented", "SessionChange"}
+
+
+def _life(lane: Lane, event: Mapping[str, Any]) -> list[str]:
+    """What happened to the order of an event."""
+    order_id = event["order_id"]
+    return [m["event"] for kind, m in lane.said if kind == "OrderEvent" and m["order_id"] == order_id]
