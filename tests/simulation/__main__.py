@@ -3,6 +3,7 @@
 import argparse
 import os
 import random
+import re
 import sys
 
 from tests.simulation.bugs import BUGS
@@ -52,18 +53,21 @@ def _summary(report: Report) -> None:
 
 
 def _bugs(names: list[str], first: int) -> int:
-    """One line for each planted bug."""
+    """A table of planted bugs: histories and seconds until found, what is left when made short."""
     missed = 0
+    print("| bug | what it does | histories | seconds | made short | and what was wrong |")
+    print("| --- | --- | --- | --- | --- | --- |", flush=True)
     for name in names:
         found = find(name, first, _PATIENCE)
         if found is None:
             missed += 1
             print(f"{name}: NOT FOUND in {_PATIENCE} histories", flush=True)
             continue
-        short = f"{len(found.plan.requests)} requests and {len(found.plan.faults)} faults"
+        short = f"{len(found.plan.requests)} requests, {len(found.plan.faults)} faults"
+        what = (BUGS[name].__doc__ or "").strip()
+        wrong = re.sub(r"\s*[\[({].*", "", found.outcome.wrong[0])[:90]
         print(
-            f"{name}: found after {found.histories} histories and {found.seconds:.1f} s (seed {found.seed}), "
-            f"made short to {short}: {found.outcome.wrong[0]}",
+            f"| `{name}` | {what} | {found.histories} | {found.seconds:.1f} | {short} | {wrong} |",
             flush=True,
         )
         if len(names) == 1:

@@ -14,6 +14,7 @@ from app.lanes.manager import LaneManager
 from app.lanes.outbox import Outbox
 from app.lanes.producer import LaneProducer
 from tests.simulation.clients import SimReader
+from tests.simulation.stand_ins import STAND_INS
 
 Bug = Callable[[], AbstractContextManager[None]]
 
@@ -195,6 +196,19 @@ def idle_transaction_left_open() -> AbstractContextManager[None]:
     return _replaced(LaneProducer, _end_idle=forgetting)
 
 
+def dead_letter_by_the_workers_clock() -> AbstractContextManager[None]:
+    """A dead letter bears the clock of its worker, which may be behind."""
+    dead_letter = Outbox.dead_letter
+
+    def hasty(self: Outbox, *told: Any) -> None:
+        cycle_us, self.at_us = self.at_us, clock.now_us()
+        dead_letter(self, *told)
+        self.at_us = cycle_us
+
+    clock = STAND_INS["clock"]
+    return _replaced(Outbox, dead_letter=hasty)
+
+
 def work_done_twice() -> AbstractContextManager[None]:
     """Positions of a cycle are one record short where more than one was taken."""
     commit = Lane._commit
@@ -222,6 +236,7 @@ BUGS: dict[str, Bug] = {
         uncommitted_rows_read,
         never_resumed,
         idle_transaction_left_open,
+        dead_letter_by_the_workers_clock,
         work_done_twice,
     )
 }

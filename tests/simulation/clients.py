@@ -268,17 +268,23 @@ class SimReader:
         while not self._fetched:
             positions = {place: at for place, at in self._positions.items() if place not in self._paused}
             news = self._news(positions)
+            if not self._has_more(positions):
+                await news
+                continue
             try:
                 limit, read = self._world.read_records, self._world.broker.read
                 self._fetched = await self._world.ask("read", read, positions, limit, self._dirty)
             except Lost:
                 continue
-            if not self._fetched:
-                await news
         self._fetching = None
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:
             _settle(waiter)
+
+    def _has_more(self, positions: Mapping[Place, int]) -> bool:
+        """Whether a fetch would find something now; else the broker tells when it would."""
+        logs = [(self._world.broker.log(place), at) for place, at in positions.items()]
+        return any((len(log.entries) if self._dirty else log.stable) > at for log, at in logs)
 
     def _news(self, places: Iterable[Place]) -> "asyncio.Future[None]":
         """A future that tells when the broker has more of these, in a step of this process."""
@@ -410,15 +416,18 @@ class GroupConsumer:
         self, places: Iterable[Place], **_: float
     ) -> dict[TopicPartition, list[Stored]]:
         """What was fetched of these, taken; positions move."""
-        wanted, drained = set(places), {}
+        wanted, drained, more = set(places), {}, False
         for place in [place for place in self._fetched if place in wanted]:
             start, records, end = self._fetched.pop(place)
+            # A fetch that would find nothing is not worth its steps: the broker tells when there is more.
+            more = more or self._world.broker.log(place).stable > end
             state = self._states[place]
             if not state.paused and state.position == start:
                 state.position = end
                 if records:
                     drained[place] = records
-        self._fetch_soon()
+        if more:
+            self._fetch_soon()
         return drained  # type: ignore[return-value]
 
     def _on_news(self) -> None:
@@ -454,5 +463,5 @@ class GroupConsumer:
             waiters, self._waiters = self._waiters, []
             for waiter in waiters:
                 _settle(waiter)
-        if self._news or found:
+        if self._news:
             self._on_news()

@@ -19,13 +19,17 @@ class Died(GeneratorExit):
 
 
 class Process:
-    """A worker as the machine sees it: `alive` until it is killed, and perhaps `frozen` for a while."""
+    """A worker as the machine sees it: `alive` until it is killed, and perhaps `frozen` for a while.
 
-    __slots__ = ("alive", "context", "frozen", "name", "parked", "was_frozen")
+    Its clock may be wrong, by `ahead_us`.
+    """
+
+    __slots__ = ("ahead_us", "alive", "context", "frozen", "name", "parked", "was_frozen")
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.alive = True
+        self.ahead_us = 0
         self.frozen = False
         self.was_frozen = False
         self.parked: list[_Handle] = []

@@ -59,6 +59,8 @@ class Plan:
     settings: tuple[tuple[str, Any], ...] = ()
     batch_records: int = 100
     read_records: int = 1000
+    # How many of the workers have a clock that is wrong.
+    wrong_clocks: float = 0.0
     fixed: bool = False
 
 
@@ -113,6 +115,7 @@ def plan(seed: int) -> Plan:
         settings=_settings(chance),
         batch_records=chance.choice((2, 100)),
         read_records=chance.choice((7, 1000)),
+        wrong_clocks=chance.choice((0.0, 0.0, 0.0, 0.5)),
         fixed=fixed,
     )
 

@@ -106,9 +106,9 @@ class _Run:
         return run(seeds, self._bug)
 
 
-def _short(failing: Plan, outcome: Outcome) -> Plan:
+def _short(failing: Plan, outcome: Outcome, tries_max: int) -> Plan:
     """A shorter plan with a failure of the same kind."""
-    return shrink(failing, lambda candidate: bool(kinds(play(candidate)) & kinds(outcome)))
+    return shrink(failing, lambda candidate: bool(kinds(play(candidate)) & kinds(outcome)), tries_max)
 
 
 class Found(NamedTuple):
@@ -121,15 +121,15 @@ class Found(NamedTuple):
     outcome: Outcome
 
 
-def find(bug: str, first: int, histories: int) -> Found | None:
-    """The first of so many histories that fails with a bug, made short; None when none does."""
+def find(bug: str, first: int, histories: int, tries_max: int = 600) -> Found | None:
+    """The first of so many histories that fails with a bug, made short in so many tries; or None."""
     began_s = time.perf_counter()
     with simulating(bug):
         for seed in range(first, first + histories):
             outcome = play(plan(seed))
             if outcome.wrong:
                 seconds = time.perf_counter() - began_s
-                short = _short(plan(seed), outcome)
+                short = _short(plan(seed), outcome, tries_max)
                 return Found(seed, seed - first + 1, seconds, short, play(short, traced=True))
     return None
 
@@ -140,5 +140,5 @@ def replay(seed: int, bug: str = "") -> tuple[Plan, Outcome]:
         chosen = plan(seed)
         outcome = play(chosen)
         if outcome.wrong:
-            chosen = _short(chosen, outcome)
+            chosen = _short(chosen, outcome, 600)
         return chosen, play(chosen, traced=True)

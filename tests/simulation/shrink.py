@@ -45,6 +45,8 @@ def _shorter(plan: Plan) -> Iterator[Plan]:
         yield replace(plan, faults=faults[:number] + faults[number + 1 :])
     if plan.workers > 1:
         yield replace(plan, workers=plan.workers - 1)
+    if plan.wrong_clocks:
+        yield replace(plan, wrong_clocks=0.0)
     if plan.settings:
         yield replace(plan, settings=())
     if plan.batch_records < 100 or plan.read_records < 1000:

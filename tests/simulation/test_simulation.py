@@ -35,7 +35,7 @@ def test_a_planted_bug_is_found(bug: str) -> None:
 
 
 def test_fencing_after_recovery_is_found_and_made_short() -> None:
-    found = find("fenced-last", first=1, histories=2000)
+    found = find("fenced-last", first=1, histories=2000, tries_max=100)
     assert found is not None
     before = plan(found.seed)
     assert found.outcome.wrong

@@ -6,7 +6,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from aiokafka.errors import MessageSizeTooLargeError, ProducerFenced
 
@@ -22,14 +22,6 @@ from tests.simulation.worker import Worker
 # Faults are over within seconds; whatever is not answered then never will be.
 DEADLINE_S = 120.0
 POLL_S = 0.5
-
-
-class Death(NamedTuple):
-    """A worker that ended itself."""
-
-    process: Process
-    reason: str
-    error: BaseException | None
 
 
 class World:
@@ -54,7 +46,6 @@ class World:
         self.group = Group(self.settings.partitions, self._later, self.chance)
         ground.copy_to(self.broker)
         self.workers: list[Worker] = []
-        self.deaths: list[Death] = []
         self.wrong: list[str] = []
         self.sometimes: Counter[str] = Counter()
         self.asked = 0
@@ -198,7 +189,6 @@ class World:
     def died(self, process: Process, reason: str, error: BaseException | None) -> None:
         """A worker ended itself (app.lanes.fatal)."""
         self.note(f"{process.name} ends: {reason}")
-        self.deaths.append(Death(process, reason, error))
         if not self._may_end(process, reason, error):
             self.wrong.append(f"{process.name} ended: {reason}")
         self._remember_fills(process)
@@ -280,6 +270,8 @@ class World:
     def start_worker(self) -> None:
         """One more worker process."""
         worker = Worker(self, f"worker-{len(self.workers) + 1}")
+        if self.chance.random() < self.plan.wrong_clocks:
+            worker.process.ahead_us = self.chance.randrange(-4_000_000, 4_000_000)
         self.workers.append(worker)
         worker.start()
 
