@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import psutil
+import pytest
 
 from app.local import leftovers
 
@@ -51,18 +52,22 @@ def test_a_short_run_with_a_fixed_seed_is_green(tmp_path: Path, jars: Path) -> N
     assert leftovers.find(tmp_path / "system") == {}
 
 
-def test_nothing_is_left_running_when_a_run_is_killed(tmp_path: Path, jars: Path) -> None:
+@pytest.mark.parametrize(("how", "code"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130)])
+def test_nothing_is_left_running_when_a_run_is_ended(
+    tmp_path: Path, jars: Path, how: signal.Signals, code: int
+) -> None:
     run = command(tmp_path, jars, "--minutes", "1")
     try:
         started: dict[str, psutil.Process] = {}
-        end_s = time.monotonic() + 90
+        end_s = time.monotonic() + 180
         while not {"kafka-1", "postgres", "registry"} <= set(started):
             assert run.poll() is None, run.communicate()
             assert time.monotonic() < end_s, f"only {set(started)} started"
             time.sleep(0.1)
             started |= leftovers.find(tmp_path / "system")
     finally:
-        run.send_signal(signal.SIGKILL)
-        run.communicate()
+        run.send_signal(how)
+        run.communicate(timeout=60)
+    assert run.returncode == code
     left = [name for name, process in started.items() if not leftovers.wait_gone(process, 30)]
     assert left == []
