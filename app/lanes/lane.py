@@ -209,9 +209,10 @@ class Lane:
     async def _cycle(self, taken: dict[str, Delivery]) -> None:
         started_s = time.perf_counter()
         outbox = self._outbox
+        # What is set aside while sorting is not older than its record, either.
+        outbox.at_us = self._time_of(taken)
         heard = await self._sort(taken)
-        at_us = self._now_us = self._time_of(taken)
-        outbox.at_us = at_us
+        at_us = self._now_us = outbox.at_us = self._time_of(taken)
         passed: list[Record] = []
         for step in STEPS:
             records = [record for topic in _HEARD_IN_ORDER[step.name] for record in heard[step.name][topic]]

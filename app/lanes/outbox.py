@@ -123,7 +123,7 @@ class Outbox:
             "value": raw.value,
             "reason": error.reason,
             "text": error.text,
-            "at_us": time.time_ns() // 1000,
+            "at_us": self.at_us,
         }
         name = self._settings.topic("dead-letters")
         self._topic(name)[self._lane].append((raw.key, self._codec.encode("DeadLetter", letter), NO_HEADERS))
