@@ -111,7 +111,9 @@ async def main(arguments: argparse.Namespace) -> dict[str, Figures]:
     async with bench() as system:
         for part in arguments.parts:
             if part == "changelogs":
-                found[part] = await changelogs.report(system, arguments.orders, arguments.live)
+                found[part] = await changelogs.report(
+                    system, arguments.orders, arguments.live, arguments.segment
+                )
                 continue
             found[part] = await measured(system, part, arguments.runs, arguments.session)
             print(said(part, found[part], arguments.session), flush=True)
@@ -125,6 +127,7 @@ if __name__ == "__main__":
     parser.add_argument("--session", type=float, default=6.0, help="session timeout of the workers, seconds")
     parser.add_argument("--orders", type=int, default=200_000, help="orders that changelogs grow by")
     parser.add_argument("--live", type=int, default=1000, help="orders that rest at any time")
+    parser.add_argument("--segment", type=int, default=0, help="MiB of a changelog's segment; 0: as ever")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON at the end")
     asked = parser.parse_args()
     logging.getLogger("aiokafka").setLevel(logging.ERROR)

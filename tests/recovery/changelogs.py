@@ -11,11 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from app.settings import Settings
 from app.writer import Stream, TopicWriter
 from schemas.records import Said
-from schemas.topics import ROWS_OF_TABLE, changelog_name
+from schemas.topics import CHANGELOG_CONFIG, ROWS_OF_TABLE, changelog_name
 from tests.bench.system import Bench, Measured
 from tests.bench.workload import ACCOUNTS, ENTERED, MID_E8, ONE, SYMBOLS, TICK_E8
 from tests.lanes.workers import set_up, workers
@@ -105,11 +107,27 @@ async def rows(settings: Settings, table: str) -> tuple[int, int]:
         await consumer.stop()
 
 
-async def report(system: Bench, orders: int, live: int) -> dict[str, float]:
+async def _shorten(settings: Settings, segment_mib: int) -> None:
+    """Gives the changelogs segments of another length: a short run then meets the cleaner."""
+    config = {**CHANGELOG_CONFIG, "segment.bytes": str(segment_mib * 2**20)}
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)
+    await admin.start()
+    try:
+        names = [changelog_name(settings.app_id, table) for table in ROWS_OF_TABLE]
+        await admin.alter_configs(
+            [ConfigResource(ConfigResourceType.TOPIC, name, configs=config) for name in names]
+        )
+    finally:
+        await admin.close()
+
+
+async def report(system: Bench, orders: int, live: int, segment_mib: int = 0) -> dict[str, float]:
     """Sends the orders, prints how the changelogs grow, and what is left once the cleaner has been there."""
     settings = system.settings("changelogs")
     async with workers(settings):
         await set_up(settings)
+    if segment_mib:
+        await _shorten(settings, segment_mib)
     worker = Measured(settings, ["-m", "app.cli", "worker"])
     try:
         await worker.ready(60)
