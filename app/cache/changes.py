@@ -8,6 +8,7 @@ The layout; every value is JSON, decimals as strings, times as RFC 3339 in UTC:
 | `client:{account}:{client_order_id}` | its order_id, as long; an id that was replaced, for a day |
 | `orders:live:{account}` | set of the order_ids of live orders |
 | `quote:{symbol}`, `book:{symbol}`, `reference:{symbol}`, `instrument:{symbol}` | the latest of each |
+| `session:{symbol}`, `auction:{symbol}` | the latest session, the latest indication of a call |
 | `instruments` | set of symbols |
 | `position:{account}` | hash: asset -> cash or holding |
 
@@ -30,7 +31,13 @@ from app.reader import Read
 from app.resources import shown
 
 # Where the latest message of a symbol lies.
-_KEYS = {"Quote": "quote", "ReferencePrice": "reference", "Instrument": "instrument"}
+_KEYS = {
+    "Quote": "quote",
+    "ReferencePrice": "reference",
+    "Instrument": "instrument",
+    "SessionChange": "session",
+    "AuctionIndication": "auction",
+}
 
 
 def symbols_of(batch: Iterable[Read]) -> list[str]:

@@ -27,6 +27,8 @@ ANSWERS: dict[str, frozenset[str]] = {
     "CancelAllAfter": frozenset({"MassCancelReport"}),
 }
 _CONTROL_ANSWERS = frozenset({"ControlReport"})
+# What else is on the topic answers no one.
+_TELLING = frozenset({"OrderEvent", "MassCancelReport", "ControlReport"})
 # With more waits than this, looking for each key in the bytes costs more than decoding.
 _KEYS_SOUGHT_MAX = 4
 
@@ -168,6 +170,8 @@ class Answers:
 
     def hear(self, kind: str, message: Message) -> None:
         """Tells the waits concerned of a record of `oms.events.v1`."""
+        if kind not in _TELLING:
+            return
         place = _place(kind, message)
         for wait in self._unplaced.get(place[1], ()):
             wait.early.append((kind, message))

@@ -2,7 +2,9 @@
 
 Rules: what REST checks is checked here by the same code: key, rate, role, scope, shapes, waits. What comes on
 a connection is handed to Kafka in its order, but a cancel or replace by `order_id`, which is looked up first.
-Answers come when they are there, so one may overtake another: the request_id tells them apart.
+Answers come when they are there, so one may overtake another: the request_id tells them apart. Accounts with
+cancel_on_disconnect have their orders canceled when the connection ends, however it does; a gateway that is
+killed cannot do that: cancel_all_after is for it.
 """
 
 import asyncio
@@ -34,7 +36,7 @@ from app.gateway.shapes import CancelAllAfterBody, ClientOrderId, Name, OrderBod
 log = logging.getLogger(__name__)
 
 UNDER_WAY_MAX = 1000
-VERBS = ("new_order", "cancel", "replace", "mass_cancel", "cancel_all_after")
+VERBS = ("new_order", "cancel", "replace", "mass_cancel", "cancel_all_after", "cancel_on_disconnect")
 Push = Callable[[bytes], None]
 RequestId = Annotated[str, Field(min_length=1, max_length=64)]
 
@@ -72,8 +74,15 @@ class MassCancelEntry(Shape):
     side: Side | None = None
 
 
+class DisconnectEntry(Shape):
+    """Has every live order of an account canceled when this connection ends, or no longer."""
+
+    account: Name
+    enabled: bool = True
+
+
 class StreamRequest(Shape):
-    """One request: its id, exactly one of the five, and what to wait for."""
+    """One request: its id, exactly one of the others, and what to wait for."""
 
     request_id: RequestId = Field(description="Your id of this request; its answer has it.")
     new_order: OrderBody | None = None
@@ -81,6 +90,7 @@ class StreamRequest(Shape):
     replace: ReplaceEntry | None = None
     mass_cancel: MassCancelEntry | None = None
     cancel_all_after: CancelAllAfterBody | None = None
+    cancel_on_disconnect: DisconnectEntry | None = None
     wait: Literal["accepted", "terminal"] | None = None
     timeout_ms: int = Field(5000, ge=0, le=WAIT_MS_MAX, description="How long to wait, milliseconds.")
 
@@ -114,6 +124,8 @@ class Entries:
         self._key = key
         self._push = push
         self._under_way: dict[str, asyncio.Task[None]] = {}
+        # Accounts whose orders end with the connection, and who asked for it.
+        self._end_with_it: dict[str, Entry] = {}
 
     async def take(self, message: Mapping[str, Any]) -> None:
         """Begins a request; what is wrong with it is its answer.
@@ -137,11 +149,16 @@ class Entries:
         self._under_way[request.request_id] = task
 
     async def close(self) -> None:
-        """Ends the waits; what was handed to Kafka goes its way."""
+        """Ends the waits; what was handed to Kafka goes its way. Cancels what ends with the connection."""
         tasks = list(self._under_way.values())
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for account, entry in self._end_with_it.items():
+            try:
+                await cancel_many(self._parts, entry, account, "", "unknown", None)
+            except Problem as problem:
+                log.error("the orders of %s stay although their client left: %s", account, problem)
 
     def _request(self, message: Mapping[str, Any]) -> StreamRequest:
         """The request in a message. Raises Problem."""
@@ -189,9 +206,20 @@ class Entries:
         if request.cancel_all_after is not None:
             switch = request.cancel_all_after
             return await cancel_all_after(parts, entry, switch.account, switch.timeout_ms, waiting)
+        if request.cancel_on_disconnect is not None:
+            return self._end_with_connection(request.cancel_on_disconnect, entry)
         assert request.mass_cancel is not None
         account, symbol, side = (getattr(request.mass_cancel, name) for name in ("account", "symbol", "side"))
         return await cancel_many(parts, entry, account, symbol, side or "unknown", waiting)
+
+    def _end_with_connection(self, asked: DisconnectEntry, entry: Entry) -> Outcome:
+        """Takes note of what is to end with the connection. Raises Problem."""
+        entry.caller.need(asked.account)
+        if asked.enabled:
+            self._end_with_it[asked.account] = entry
+        else:
+            self._end_with_it.pop(asked.account, None)
+        return Outcome({"account": asked.account, "enabled": asked.enabled}, 200)
 
     async def _order(self, names: CancelEntry, entry: Entry) -> dict[str, Any]:
         if names.order_id is not None:

@@ -25,6 +25,8 @@ _ORDER_ANSWERS = {
     "CancelOrder": frozenset({"canceled", "cancel_rejected"}),
     "ReplaceOrder": frozenset({"replaced", "replace_rejected"}),
 }
+# What else is on the topic answers no one.
+_TELLING = frozenset({"OrderEvent", "MassCancelReport", "ControlReport"})
 _REQUESTS = frozenset({*_ORDER_ANSWERS, "MassCancel", "CancelAllAfter"})
 
 
@@ -116,7 +118,7 @@ class Answers:
     def hear(self, read: Read) -> None:
         """Takes a record of the events topic."""
         message = read.message
-        if not message or _owner(message) not in self._owners:
+        if read.kind not in _TELLING or not message or _owner(message) not in self._owners:
             return
         if self._terminal and read.kind == "OrderEvent" and _is_over(message):
             self._finished.add(message["order_id"])

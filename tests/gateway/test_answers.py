@@ -44,6 +44,16 @@ async def test_only_the_event_of_its_own_account_and_offset_answers() -> None:
     assert wait.answer["order_id"] == "MINE"
 
 
+async def test_what_answers_no_one_is_passed_over() -> None:
+    """A market's quotes and prevented self-trades are on the topic, too."""
+    answers = Answers(FLOWS)
+    with answers.wait("NewOrder", REQUEST) as wait:
+        answers.hear("QuoteTaken", {"symbol": "A1", "bid": 1, "ask": 2, "last": 0, "at_us": 0})
+        answers.hear("SelfTradePrevented", {"symbol": "A1", "price": 1, "quantity": 2})
+        await reached(answers, wait, 7, event(7, "accepted"))
+        assert wait.over
+
+
 async def test_an_answer_that_overtakes_the_receipt_is_not_missed() -> None:
     answers = Answers(FLOWS)
     with answers.wait("NewOrder", REQUEST, terminal=True) as wait:

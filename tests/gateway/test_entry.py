@@ -1,6 +1,7 @@
 """Orders over the stream: the checks and answers of REST, by request_id."""
 
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,14 @@ from tests.gateway.test_stream import heard, send, stream
 from tests.gateway.worker import ScriptedWorker
 
 MakeKey = Callable[[str, str, list[str]], str]
+
+
+def until(condition: Callable[[], bool], limit_s: float = 30.0) -> None:
+    """Returns once a condition is true; fails when it is not in time."""
+    end_s = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < end_s, "it never became true"
+        time.sleep(0.05)
 
 
 def ask(client: ClientConnection, request_id: str, **message: Any) -> dict[str, Any]:
@@ -81,6 +90,29 @@ def test_a_dead_man_switch_is_set_over_the_stream(
             0,
             "ws",
         )
+
+
+def mass_cancels(worker: ScriptedWorker) -> list[tuple[str, str]]:
+    """Account and door of every mass cancel in the log."""
+    return [(r.message["account"], r.message["door"]) for r in list(worker.heard) if r.kind == "MassCancel"]
+
+
+def test_orders_end_with_the_connection_where_that_was_asked_for(
+    gateway: str, alice_key: str, worker: ScriptedWorker
+) -> None:
+    before = len(mass_cancels(worker))
+    with stream(gateway, alice_key) as client:
+        answer = ask(client, "r1", cancel_on_disconnect={"account": "A1"})
+        assert (answer["status"], answer["data"]) == (200, {"account": "A1", "enabled": True})
+        others = problem(client, "r2", cancel_on_disconnect={"account": "B1"})
+        assert others["code"] == "FORBIDDEN_ACCOUNT"
+    until(lambda: mass_cancels(worker)[before:] == [("A1", "ws")])
+    with stream(gateway, alice_key) as client:
+        ask(client, "r1", cancel_on_disconnect={"account": "A1"})
+        ask(client, "r2", cancel_on_disconnect={"account": "A1", "enabled": False})
+    with stream(gateway, alice_key) as client:
+        ask(client, "r1", mass_cancel={"account": "A1", "symbol": "AAPL"}, wait="accepted")
+    assert len(mass_cancels(worker)) == before + 2
 
 
 def test_a_refusal_of_the_pipeline_has_its_reason_and_the_order(gateway: str, alice_key: str) -> None:

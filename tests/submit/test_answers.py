@@ -50,6 +50,14 @@ def test_an_answer_after_the_confirmation_is_counted() -> None:
     assert (listening.unanswered, told, listening.outcomes) == (0, ["accepted"], {"accepted": 1})
 
 
+def test_what_answers_no_one_is_passed_over() -> None:
+    listening, told = answers()
+    listening.expect([order()])
+    listening.sent([order()], [place(5)])
+    listening.hear(Read("events", 0, 0, 0, None, b"", "QuoteTaken", {"symbol": "A"}, None))
+    assert (listening.unanswered, told) == (1, [])
+
+
 def test_an_answer_before_the_confirmation_is_counted_too() -> None:
     listening, told = answers()
     listening.expect([order()])
