@@ -152,8 +152,9 @@ class BookRows:
         self._image = BookImage(symbol)
 
     def take(self, read: Read) -> None:
-        """Takes an update."""
-        self._image.take(read.message)
+        """Takes an update; sessions and indications are no part of the ladder."""
+        if read.kind == "BookUpdate":
+            self._image.take(read.message)
 
     def rows(self) -> list[list[str]]:
         """Best levels first, bids left, asks right."""
