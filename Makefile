@@ -1,5 +1,5 @@
 # One door for newcomers and for CI: everything below needs only Python 3.11 or later and make.
-.PHONY: setup run test check bench simulate clean
+.PHONY: setup run test check bench simulate clean compiled
 .DEFAULT_GOAL := run
 
 BIN := .venv/bin
@@ -54,6 +54,13 @@ bench: setup
 simulate: setup
 	@$(BIN)/python -m tests.simulation
 
+# Optional, needs a C compiler: the matching engine as native code. `make clean` or deleting tables/**/*.so takes it
+# away again, and it must be taken away or made anew after a change of its sources.
+compiled: setup
+	@$(BIN)/mypyc tables/instrument_rules.py tables/orders.py tables/engine/[a-z]*.py >/dev/null
+	@mv ./*__mypyc*.so $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("platlib"))')/
+
 # Packages and caches; data, logs and jars stay in var/ (`oms up --fresh` empties the data).
 clean:
+	@find tables -name "*.so" -delete
 	@rm -rf .venv build dist ./*.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
