@@ -227,8 +227,16 @@ class Faults:
         brokers = self._system.brokers
         left = fault.target % len(brokers)
         dead = [broker for i, broker in enumerate(brokers) if i != left]
+        # It knows the partitions before the others die: one alone need not tell.
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self._system.url_of(left), acks="all", request_timeout_ms=int(_PROBE_S * 1000)
+        )
+        with suppress(KafkaError, OSError, TimeoutError):
+            async with asyncio.timeout(_PROBE_S):
+                await producer.start()
+                await producer.partitions_for(self._system.settings.topic("orders"))
         await asyncio.gather(*(broker.down(polite=False) for broker in dead))
-        confirmed, _ = await asyncio.gather(self._probe(left), asyncio.sleep(fault.hold_s))
+        confirmed, _ = await asyncio.gather(self._probe(producer), asyncio.sleep(fault.hold_s))
         if confirmed:
             self.wrong.append(f"{brokers[left].name} alone confirmed {confirmed}")
         for broker in dead:
@@ -236,21 +244,17 @@ class Faults:
         await asyncio.gather(*(broker.ready(40) for broker in dead))
         return f"{brokers[left].name} alone confirmed {', '.join(confirmed) or 'nothing'}"
 
-    async def _probe(self, number: int) -> list[str]:
-        """Partitions in which one broker alone confirms a request with acks=all."""
+    async def _probe(self, producer: AIOKafkaProducer) -> list[str]:
+        """Partitions in which one broker alone confirms a request with acks=all; ends the producer."""
         settings = self._system.settings
-        producer = AIOKafkaProducer(
-            bootstrap_servers=self._system.url_of(number), acks="all", request_timeout_ms=int(_PROBE_S * 1000)
-        )
         try:
-            async with asyncio.timeout(_PROBE_S):
-                await producer.start()
-            sent = [
-                await producer.send(settings.topic("orders"), b"unconfirmed", partition=lane)
-                for lane in range(settings.partitions)
-            ]
-            self._seen.count("minority asked")
-            done, _ = await asyncio.wait(sent, timeout=_PROBE_S)
+            async with asyncio.timeout(2 * _PROBE_S):
+                sent = [
+                    await producer.send(settings.topic("orders"), b"unconfirmed", partition=lane)
+                    for lane in range(settings.partitions)
+                ]
+                self._seen.count("minority asked")
+                done, _ = await asyncio.wait(sent, timeout=_PROBE_S)
             return [str(future.result()) for future in done if future.exception() is None]
         except (KafkaError, OSError, TimeoutError):
             return []
