@@ -9,6 +9,7 @@ Overrides of the band are exact: their reports and the words are of one lane, in
 
 from bisect import bisect_right
 from collections import deque
+from collections.abc import Callable
 from typing import NamedTuple
 
 from app.verify.findings import Findings
@@ -74,7 +75,11 @@ class _Entered(NamedTuple):
 class Entries:
     """Pairs commands with words, and judges them once the quotes of their time were heard."""
 
-    def __init__(self, findings: Findings, markets: Markets, skew_us: int) -> None:
+    def __init__(
+        self, findings: Findings, markets: Markets, skew_us: int, on_taken: Callable[[Message], None]
+    ) -> None:
+        """`on_taken` hears each command that matching took."""
+        self._on_taken = on_taken
         self._findings = findings
         self._markets = markets
         self._skew_us = skew_us
@@ -136,6 +141,7 @@ class Entries:
 
     def _pair(self, command: Seen, word: Seen, band: Message | None) -> None:
         if word.message["event"] in _TAKES:
+            self._on_taken(command.message)
             self._to_judge[word.partition].append(_Entered(command, word, band))
 
     def heard(self, lane: int, at_us: int) -> None:

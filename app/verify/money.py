@@ -100,9 +100,8 @@ class Money:
             sum_.later.append((by.message["at_us"], amount_e8, by.place))
             self.touch(asset[0], by.place)
 
-    def cleared(self, seen: Seen) -> None:
-        """Takes a ClearedOrder or ClearedReplace: what an order without a limit may trade at."""
-        command = seen.message
+    def taken(self, command: Message) -> None:
+        """Takes a command that matching took: at which price an order without a limit may trade."""
         if command["order_type"] not in ("limit", "stop_limit") and command["limit_price"]:
             self._worst[command["order_id"]] = command["limit_price"]
 

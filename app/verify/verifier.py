@@ -52,7 +52,7 @@ class Verifier:
         self.replay = Replay(self.findings, snapshot, self.markets)
         self.money = Money(self.findings, self.markets, snapshot)
         self.limits = Limits(self.findings, self.markets, snapshot, skew_us)
-        self.entries = Entries(self.findings, self.markets, skew_us)
+        self.entries = Entries(self.findings, self.markets, skew_us, self.money.taken)
         self.books = Books(self.findings)
         self.rows = Rows(self.findings)
         # What can be asked for at a door, when one is to be asked.
@@ -105,8 +105,9 @@ class Verifier:
         self.money.touch(seen.message["account"], seen.place)
         self.limits.cleared(seen)
         self.entries.cleared(seen)
-        if seen.kind in ("ClearedOrder", "ClearedReplace"):
-            self.money.cleared(seen)
+        # Its word may have been read first, and those after it, too.
+        if seen.message["order_id"] not in self.orders.live:
+            self.money.ended(seen.message["order_id"])
 
     def _trade(self, seen: Seen) -> None:
         self.totals.trade(seen.message)

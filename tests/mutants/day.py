@@ -111,6 +111,11 @@ def _waiting(day: Day) -> None:
     day.order("n2", "buy 60 NVDA 500.1", account="emil")
     day.carrying("st", "sell 10 NVDA 498", account="emil", order_type="stop_limit", stop_price=499 * ONE)
     day.carrying("tr", "sell 10 NVDA market", account="emil", order_type="trailing_stop", trail_amount=ONE)
+    day.carrying("sb", "buy 10 NVDA market", account="fred", order_type="stop", stop_price=510 * ONE)
+    day.send(replace_order("sb", "20", account="fred"))
+    # Refused: a stop has no limit of its own, and nobody has so much.
+    day.send(replace_order("sb", None, "520", account="fred"))
+    day.send(replace_order("sb", "900000", account="fred"))
     day.carrying("pg", "buy 10 NVDA 500", account="fred", order_type="pegged", peg="bid")
     day.carrying("mq", "buy 30 NVDA 499", account="fred", min_quantity=20 * ONE)
     day.send(quote("NVDA", "499.8", "500.2", last="499.9"))
