@@ -71,6 +71,9 @@ def _given(word: str | None) -> str:
     return "" if word is None or word in _ABSENT else word
 
 
+_PROTECTED = frozenset({"market", "market_to_limit", "stop", "trailing_stop", "market_if_touched"})
+
+
 class Book:
     """The replayed book of a symbol."""
 
@@ -132,6 +135,9 @@ class Book:
 
     def _replace_order(self, command: Message) -> dict[str, Any]:
         given = {name: command[name] for name in ("quantity", "limit_price") if command[name]}
+        if command["order_type"] in _PROTECTED:
+            # What moves with the stop is its protection, no limit that it has.
+            given.pop("limit_price", None)
         changes = {name: value for name, value in (command.get("changes") or {}).items() if value is not None}
         if command["request_id"]:
             given["client_order_id"] = command["request_id"]
