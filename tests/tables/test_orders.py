@@ -9,15 +9,15 @@ from schemas.messages import OrderStatus
 from tables.orders import TERMINAL, TRANSITIONS, Step
 
 # What each status allows, written a second time, by hand, from FIX 4.4 appendix D. "." is refused.
-#                   accepted rejected triggered partially_filled filled replaced         closed canceled expired
+#                accepted rejected triggered partially_filled filled replaced         closed canceled expired
 EXPECTED = """
-pending_new         new      rejected .         .                .      .                .      .        .
-new                 .        .        new       partially_filled filled new              .      canceled expired
-partially_filled    .        .        .         partially_filled filled partially_filled filled canceled expired
-filled              .        .        .         .                .      .                .      .        .
-canceled            .        .        .         .                .      .                .      .        .
-expired             .        .        .         .                .      .                .      .        .
-rejected            .        .        .         .                .      .                .      .        .
+pending_new      new      rejected .         .                .      .                .      .        .
+new              .        .        new       partially_filled filled new              .      canceled expired
+partially_filled .        .        .         partially_filled filled partially_filled filled canceled expired
+filled           .        .        .         .                .      .                .      .        .
+canceled         .        .        .         .                .      .                .      .        .
+expired          .        .        .         .                .      .                .      .        .
+rejected         .        .        .         .                .      .                .      .        .
 """
 STEPS: tuple[Step, ...] = get_args(Step)
 TABLE = {
