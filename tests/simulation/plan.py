@@ -151,7 +151,7 @@ def _faults(chance: random.Random) -> Iterator[Fault]:
 def _requests(chance: random.Random, fixed: bool) -> Iterator[Sent]:
     at_s = 0.0
     flow = _Flow(chance, fixed)
-    for number in range(chance.randrange(6, 19)):
+    for number in range(chance.randrange(5, 14)):
         if chance.random() < 0.4:
             at_s += 0.15 * chance.random()
         record = flow.ordinary(number) if fixed or chance.random() < 0.85 else flow.special(number)
