@@ -1,6 +1,7 @@
 """`oms chaos`: whether the promises hold while everything fails; `oms chaos report`: what many runs found."""
 
 import json
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -65,6 +66,8 @@ def run_chaos(
     from app.settings import Settings
 
     required = None if require is None else tuple(name for name in require if name != "none")
+    # A shell that starts a command in the background has it ignore Ctrl-C; here that is the way to end it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     asked = Asked(options, kills, required, home, keep, lambda line: typer.echo(line, err=as_json))
     try:
         result = execute(Settings(), asked)

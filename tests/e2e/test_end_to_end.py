@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
@@ -193,13 +194,23 @@ def test_kill_9_of_every_process_loses_and_doubles_nothing(oms: System, desk: De
                 "limit_price": price,
                 "client_order_id": f"{number}-{price}",
             }
-            assert oms.rest.post("/orders", json=entered).status_code == 202
+            enter(oms, entered)
         oms.children[name].kill()
         oms.start(name, name)
     eventually(lambda: len(oms.get("/orders", account=desk.buyer, status="new")["items"]) == 8)
     oms.rest.delete("/orders", params={"account": desk.buyer})
     eventually(lambda: len(oms.get("/orders", account=desk.buyer, status="canceled")["items"]) == 8)
     assert_verified(oms)
+
+
+def enter(oms: System, order: dict[str, str]) -> None:
+    """Sends an order as a careful client does: refused while nobody answers, it comes again when told to."""
+    end_s = time.monotonic() + 60
+    while (answer := oms.rest.post("/orders", json=order)).status_code == 503:
+        assert answer.json()["code"] == "OVERLOADED"
+        assert time.monotonic() < end_s, answer.text
+        time.sleep(float(answer.headers["Retry-After"]))
+    assert answer.status_code == 202, answer.text
 
 
 def assert_verified(oms: System) -> None:
