@@ -21,7 +21,7 @@ from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerialize
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 from confluent_kafka.serialization import MessageField, SerializationContext
 
-from schemas.codec import Codec, schema_text
+from schemas.codec import Codec, schema, schema_text
 from schemas.registry import Registry, SchemaRefused, UnknownSchema
 from tests.schemas.samples import sample
 
@@ -337,7 +337,19 @@ def serialized(client: SchemaRegistryClient, record: str, value: dict[str, Any],
 
 
 def order_value() -> dict[str, Any]:
-    return {**sample("NewOrder"), "quantity": Decimal("187.12"), "limit_price": Decimal("187.12")}
+    """The sample order with decimals, as a client without our codec has it."""
+    return _with_decimals(sample("NewOrder"), schema("NewOrder"))
+
+
+def _with_decimals(message: dict[str, Any], record: dict[str, Any]) -> dict[str, Any]:
+    value = dict(message)
+    for field in record["fields"]:
+        name, kind = field["name"], field["type"][1] if isinstance(field["type"], list) else field["type"]
+        if isinstance(kind, dict) and kind.get("logicalType") == "decimal":
+            value[name] = Decimal(value[name]).scaleb(-8)
+        elif isinstance(kind, dict) and kind["type"] == "record":
+            value[name] = _with_decimals(value[name], kind)
+    return value
 
 
 async def test_what_confluent_s_serializer_writes_our_codec_reads(
