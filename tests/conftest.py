@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import hypothesis
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
+from redis import Redis
 
 from app.local.kafka import LocalKafka
 from app.local.own import oms
@@ -37,7 +38,8 @@ if os.environ.get("CI"):
     hypothesis.settings.load_profile("ci")
 
 _TESTS = itertools.count(1)
-_REDIS_DATABASES = 16
+# Redis has 16; the first is for those who ask for the server itself.
+_REDIS_DATABASES = 15
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
@@ -124,12 +126,15 @@ def settings(
     """Settings of a system of the test's own on the run's servers; its topics are deleted after it."""
     number = next(_TESTS)
     name = f"t{number}"
+    redis = f"{redis_url.removesuffix('/0')}/{1 + number % _REDIS_DATABASES}"
+    with Redis.from_url(redis) as former:
+        former.flushdb()
     yield Settings(
         data_dir=tmp_path,
         kafka=kafka,
         registry=registry_url,
         postgres=run(postgres_server.create(name)),
-        redis=f"{redis_url.removesuffix('/0')}/{number % _REDIS_DATABASES}",
+        redis=redis,
         topic_prefix=name,
         app_id=f"{name}-app",
     )
