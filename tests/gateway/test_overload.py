@@ -85,12 +85,12 @@ async def offered(client: httpx.AsyncClient, name: str) -> dict[str, int]:
 
 
 async def refused(client: httpx.AsyncClient, name: str) -> httpx.Response:
-    """The first answer by REST that is no 202."""
+    """The first answer by REST that the system has no room."""
     for number in range(OFFERED):
         answer = await post(client, number, name)
-        if answer.status_code != 202:
+        if answer.status_code == 503:
             return answer
-    raise AssertionError(f"all {OFFERED} were taken")
+    raise AssertionError(f"none of {OFFERED} was refused for want of room")
 
 
 async def until_quiet(client: httpx.AsyncClient) -> None:
@@ -115,7 +115,8 @@ async def test_past_capacity_some_are_refused_and_the_others_keep_their_latency(
         assert int(answer.headers["Retry-After"]) == answer.json()["retry_after_s"] >= 1
         statuses = await overload
         counted = Counter(statuses.values())
-        assert set(counted) == {202, 503}, counted
+        # A machine that is quick enough meets the client's own rate limit as well.
+        assert {202, 503} <= set(counted) <= {202, 429, 503}, counted
 
         await until_quiet(client)
         assert (await post(client, 0, "after", wait="accepted")).status_code == 201
