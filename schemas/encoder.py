@@ -4,8 +4,7 @@ fastavro walks the schema for every message, a third of a microsecond a field, a
 worker's time. What lanes say is flat (strings, numbers, enums, decimals, or an optional record of these),
 so for such a record a function is generated that joins the parts in order; values that come again (prices,
 quantities, symbols, the time of a cycle) are looked up. An optional record may be left out of a message.
-Records with arrays or maps are left to fastavro. A property test holds the bytes
-equal to fastavro's.
+Records with arrays or maps are left to fastavro. A property test holds the bytes equal to fastavro's.
 """
 
 from collections.abc import Callable, Mapping

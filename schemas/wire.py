@@ -215,7 +215,12 @@ class _Source:
 
     def preparation(self, record: Json) -> Callable[[Mapping[str, Any]], Message]:
         """A function from a message to what fastavro writes."""
-        pairs = [f"{f['name']!r}: " + self._written(f["type"], f"m[{f['name']!r}]") for f in record["fields"]]
+        pairs = []
+        for field in record["fields"]:
+            name, node = field["name"], field["type"]
+            # An optional record may be left out of a message.
+            value = f"m.get({name!r})" if _is_optional_record(node) else f"m[{name!r}]"
+            pairs.append(f"{name!r}: {self._written(node, value)}")
         made: Callable[[Mapping[str, Any]], Message] = self._function([f"return {{{', '.join(pairs)}}}"])
         return made
 
@@ -232,8 +237,7 @@ class _Source:
         if kind == "optional":
             inner = _inner(node)
             if _kind(inner) == "record":
-                given = value.replace("[", ".get(").replace("]", ")")
-                return f"(None if {given} is None else {self._give(self.preparation(inner))}({value}))"
+                return f"(None if {value} is None else {self._give(self.preparation(inner))}({value}))"
             # Naming the branch saves fastavro from trying them.
             branch = self._wire.of(inner)
             assert isinstance(branch, str), "only plain types are optional in our schemas"

@@ -209,10 +209,9 @@ class Lane:
     async def _cycle(self, taken: dict[str, Delivery]) -> None:
         started_s = time.perf_counter()
         outbox = self._outbox
-        # What is set aside while sorting is not older than its record, either.
-        outbox.at_us = self._time_of(taken)
-        heard = await self._sort(taken)
+        # Known before sorting: what is set aside by it is not older than its record, either.
         at_us = self._now_us = outbox.at_us = self._time_of(taken)
+        heard = await self._sort(taken)
         passed: list[Record] = []
         for step in STEPS:
             records = [record for topic in _HEARD_IN_ORDER[step.name] for record in heard[step.name][topic]]
@@ -257,11 +256,14 @@ class Lane:
             TopicPartition(settings.topic(short), self.number): position
             for short, position in positions.items()
         }
-        sending = producer.send_offsets_to_transaction(offsets, settings.app_id) if offsets else _nothing()
-        committing = asyncio.ensure_future(sending)
+        committing: asyncio.Future[None] | None = None
+        # A cycle for a deadline took nothing.
+        if offsets:
+            committing = asyncio.ensure_future(producer.send_offsets_to_transaction(offsets, settings.app_id))
         futures = await self._outbox.send(producer)
         crash_points.reached("between-outputs-and-offsets")
-        await committing
+        if committing is not None:
+            await committing
         # Each one: aiokafka would commit although a batch failed for good.
         for future in futures:
             await future
@@ -343,7 +345,3 @@ class Lane:
         self._outbox.dead_letter(topic, raw, error)
         metrics.DEAD_LETTERS.labels(error.reason).inc()
         log.warning("dead letter: %s-%d@%d: %s", topic, self.number, raw.offset, error)
-
-
-async def _nothing() -> None:
-    """No offsets: the cycle is for a deadline, and took nothing."""
