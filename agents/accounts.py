@@ -5,9 +5,8 @@ Hears `orders`, `executions`, `control`; says `cleared`, `events`, `positions`.
 
 from collections.abc import AsyncIterator
 
-from tables.accounts import Accounts
-
 from agents.batch import Batch
+from tables.accounts import Accounts
 
 
 async def accounts(batches: AsyncIterator[Batch[Accounts]]) -> None:
