@@ -327,7 +327,7 @@ class Matching:
             for order in core.changed:
                 self._remember(order)
             core.changed.clear()
-        if core.unusual or self.watched:
+        if core.unusual or core.triggers or self.watched:
             self._watch(market)
         return said
 

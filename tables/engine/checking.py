@@ -38,9 +38,12 @@ def check_market(market: Market) -> None:
 
 
 def check_uncrossed(market: Market) -> None:
-    """Asserts that the sides do not cross, but in a call phase or the halt of one."""
+    """Asserts that the sides do not cross in continuous trading, nor in a halt of it.
+
+    In a call phase they may; also where a market closed, since what its last uncross released rests then.
+    """
     phase = market.interrupted if market.session == "halt" else market.session
-    if phase not in ("continuous", "closed"):
+    if phase != "continuous":
         return
     assert not market.bids.unpriced, "a market order rests"
     assert not market.asks.unpriced, "a market order rests"

@@ -22,9 +22,10 @@ REFUSALS = ("cancel_rejected", "replace_rejected", "order_status")
 class Desk:
     """Sends records to one Matching and keeps everything it said."""
 
-    def __init__(self, symbol: str = SYMBOL) -> None:
+    def __init__(self, symbol: str = SYMBOL, instruments: Instruments | None = None) -> None:
         self.symbol = symbol
-        self.matching = Matching(0, Instruments())
+        self.instruments = instruments or Instruments()
+        self.matching = Matching(0, self.instruments)
         self.accounts: dict[str, str] = {}
         self.said: list[Said] = []
         self.rows: dict[str, Row] = {}
@@ -79,11 +80,13 @@ class Desk:
             "entered_by": "ops",
             "door": "rest",
         }
-        return self._take(Record(kind, message | fields, self._next_offset(), 0))
+        offset = self._next_offset()
+        return self.take(Record(kind, message | fields, offset, 0), offset)
 
     def send(self, kind: str, **fields: Any) -> list[str]:
         offset = self._next_offset()
-        return self._take(Record(kind, {"symbol": self.symbol, "request_offset": offset} | fields, offset, 0))
+        message = {"symbol": self.symbol, "request_offset": offset} | fields
+        return self.take(Record(kind, message, offset, 0), offset)
 
     def cycle(self) -> list[dict[str, Any]]:
         """Ends a cycle: returns its book updates, and keeps its rows as a changelog does."""
@@ -92,7 +95,9 @@ class Desk:
             CODEC.encode(record, message)
         for row in self.matching.changed_rows():
             if row.row is None:
-                del self.rows[row.key]
+                # A list may be forgotten before it was ever logged.
+                assert row.key in self.rows or row.kind == "ListRow", row
+                self.rows.pop(row.key, None)
             else:
                 CODEC.encode(row.kind, row.row)
                 self.rows[row.key] = row
@@ -118,8 +123,9 @@ class Desk:
         self.offset += 1
         return self.offset
 
-    def _take(self, record: Record) -> list[str]:
-        said = self.matching.apply(record, record.offset)
+    def take(self, record: Record, at_us: int) -> list[str]:
+        """Hears a record; what happened in short words."""
+        said = self.matching.apply(record, at_us)
         self.matching.check()
         self._audit(said)
         self.said += said
@@ -159,10 +165,10 @@ class Desk:
 
 def restored(desk: Desk) -> Desk:
     """Another desk whose Matching was restored from the rows of this one's changelog."""
-    other = Desk(desk.symbol)
+    other = Desk(desk.symbol, desk.instruments)
     for row in reversed(desk.rows.values()):
         assert row.row is not None
-        other.matching.restore(row.kind, dict(row.row))
+        other.matching.restore(*CODEC.decode(CODEC.encode(row.kind, row.row)))
     other.matching.restored()
     other.rows, other.offset, other._last = dict(desk.rows), desk.offset, dict(desk._last)
     return other

@@ -10,7 +10,10 @@ from typing import Any
 from app.naive import Engine as NaiveEngine
 from schemas.codec import Codec, record_names
 from tables.engine import Engine
+from tables.engine.rows import order_row
 from tables.instrument_rules import InstrumentRules
+from tests.tables.desk import Desk, restored
+from tests.tables.pipeline_records import Records, instruments_of
 
 Step = tuple[dict[str, Any], int]
 Rules = Mapping[str, InstrumentRules]
@@ -70,6 +73,47 @@ class Restored:
         self.restored = Engine(self.rules)
         self.restored.restore([_through_bytes(kind, row) for kind, row in reversed(self.lives.rows())])
         self.restored.check()
+
+
+class RestoredMatching:
+    """A desk, and another that is made anew from the changelog now and then; they must say the same."""
+
+    def __init__(self, rules: Rules) -> None:
+        self.records = Records(rules)
+        self.lives = Desk("", instruments_of(rules))
+        self.restored = restored(self.lives)
+
+    def apply(self, step: Step) -> None:
+        """Gives a command's record to both, and holds all that they say and keep against each other."""
+        for record, at_us in self.records.of(step):
+            before = len(self.lives.said), len(self.restored.said)
+            for desk in (self.lives, self.restored):
+                desk.take(record, at_us)
+            here, there = self.lives.said[before[0] :], self.restored.said[before[1] :]
+            assert here == there, f"they say\nlives    {here}\nrestored {there}"
+            assert [CODEC.encode(*each) for each in here] == [CODEC.encode(*each) for each in there]
+            symbol = record.message["symbol"]
+            resting = [
+                [order_row(order) for order in desk.matching.resting(symbol)]
+                for desk in (self.lives, self.restored)
+            ]
+            assert resting[0] == resting[1], f"they keep\nlives    {resting[0]}\nrestored {resting[1]}"
+            assert self.lives.matching.watched == self.restored.matching.watched
+
+    def cycle(self) -> None:
+        """Ends a cycle: book updates differ in which are snapshots alone, rows in nothing."""
+        here, there = (
+            [(update["symbol"], update["sequence"], update["checksum"]) for update in desk.cycle()]
+            for desk in (self.lives, self.restored)
+        )
+        assert here == there
+        assert self.lives.rows == self.restored.rows
+
+    def restore(self) -> None:
+        """What a crash after a commit leaves: the rows, as bytes, in no order in particular."""
+        self.cycle()
+        self.restored = restored(self.lives)
+        self.restored.matching.check()
 
 
 def _through_bytes(kind: str, row: dict[str, Any]) -> tuple[str, dict[str, Any]]:

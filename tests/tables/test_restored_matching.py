@@ -1,0 +1,117 @@
+"""Matching restored from its changelog at any point goes on exactly as the one that lived on.
+
+Random commands of every order type, session, band and collar go to two desks; one of them is made anew from
+the rows now and then. What they say must be the same byte by byte, but for which book updates are snapshots;
+so must be their rows, the quotes they ask for and the orders they keep. `python -m tests.tables.soak` does
+the same for hours.
+"""
+
+from functools import cache
+from itertools import islice
+from random import Random
+from typing import Any
+
+import pytest
+
+from schemas.numbers import ONE
+from tables.instructions import NOTHING
+from tests.tables.desk import Desk, restored
+from tests.tables.differential import RestoredMatching
+from tests.tables.random_commands import Commands, rules
+
+SEEDS = range(1, 9)
+
+
+@cache
+def run(seed: int) -> frozenset[str]:
+    """Has both desks hear random commands; what occurred in the one that lives, and in its changelog."""
+    desks, random, logged = RestoredMatching(rules(seed)), Random(seed), set[str]()
+    for step in islice(Commands(seed), 1_200):
+        desks.apply(step)
+        if random.random() < 0.2:
+            desks.cycle()
+        if random.random() < 0.1:
+            desks.restore()
+            rows = [dict(row.row or {}) for row in desks.lives.rows.values()]
+            logged |= {(row.get("state") or {}).get("place", "") for row in rows}
+            logged |= {f"list {row['stage']}" for row in rows if "stage" in row}
+            logged |= {row["market"]["session"] for row in rows if "market" in row}
+            logged |= {"limit state" for row in rows if "market" in row and row["market"]["limit_since_us"]}
+    words = ("event", "order_type", "time_in_force", "reason", "execution_type")
+    return frozenset(
+        {kind for kind, _ in desks.lives.said}
+        | {str(message.get(word)) for _, message in desks.lives.said for word in words}
+        | logged
+    )
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_restored_matching_goes_on_as_if_nothing_had_happened(seed: int) -> None:
+    assert run(seed) > {"accepted", "trade", "triggered"}
+
+
+def test_what_was_restored_was_unusual() -> None:
+    """A restore of plain books would prove little: this is what was said, and what was in the changelogs."""
+    seen = frozenset[str]().union(*(run(seed) for seed in SEEDS))
+    expected = {
+        *("book", "triggers", "contingent", "parked", "held", "limit state"),
+        *("list open", "list released", "list ended"),
+        *("pre_open", "opening_auction", "continuous", "volatility_auction", "closing_auction"),
+        *("halt", "closed"),
+        *("limit", "market", "market_to_limit", "stop", "stop_limit", "trailing_stop"),
+        *("market_if_touched", "pegged"),
+        *("day", "gtc", "gtd", "ioc", "fok", "at_open", "at_close", "auction", "crossing"),
+        *("accepted", "rejected", "triggered", "trade", "canceled", "cancel_rejected", "replaced"),
+        *("replace_rejected", "expired"),
+        *("Trade", "QuoteTaken", "SelfTradePrevented", "SessionChange", "AuctionIndication", "ControlReport"),
+        *("MATCHING_LINKED", "MATCHING_SELF_TRADE", "MATCHING_COLLAR", "MATCHING_LIMIT_STATE"),
+        *("MATCHING_EXPIRED", "MATCHING_END_OF_DAY", "MATCHING_PRICE_BAND", "MATCHING_POST_ONLY"),
+    }
+    assert seen >= expected, expected - seen
+
+
+# What the random commands found.
+
+
+def test_a_market_with_nothing_but_a_stop_needs_quotes() -> None:
+    desk = Desk()
+    _enter(desk, "a", "sell", "stop", 3, 90, stop_price=95 * ONE)
+    assert desk.matching.watched == {desk.symbol}
+    desk.cancel("a")
+    assert desk.matching.watched == set()
+
+
+def test_a_book_that_closed_crossed_is_restored() -> None:
+    """The closing uncross fills the parent; what it releases rests, across what the uncross left."""
+    desk = Desk()
+    desk.accounts = dict.fromkeys(("parent", "child"), "one")
+    desk.control("SetSession", session="opening_auction")
+    linked = {"link_type": "oto", "link_id": "1"}
+    _enter(desk, "parent", "buy", "limit", 1, 100, **linked)
+    _enter(desk, "child", "sell", "limit", 5, 90, **linked)
+    desk.new("b", "buy", 4, 95)
+    desk.new("s", "sell", 1, 100)
+    desk.control("SetSession", session="closed")
+    desk.cycle()
+    assert desk.ladder() == ["buy 95: b 4", "sell 90: child 5"]
+    for other in (desk, restored(desk)):
+        assert other.control("SetSession", session="continuous")[0] == "trade b filled 4@95 4/4"
+
+
+def _enter(
+    desk: Desk, name: str, side: str, order_type: str, quantity: int, price: int, **instructions: Any
+) -> None:
+    desk.send(
+        "ClearedOrder",
+        account=desk.accounts.get(name, name),
+        client_order_id=name,
+        order_id=f"id of {name}",
+        side=side,
+        order_type=order_type,
+        quantity=quantity * ONE,
+        limit_price=price * ONE,
+        time_in_force="gtc",
+        entered_by="",
+        door="kafka",
+        instructions={**NOTHING, **instructions},
+    )
