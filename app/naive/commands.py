@@ -66,7 +66,7 @@ def _refusal(market: Market, order: Order, at_us: int) -> str:
 
 def _wrong_values(market: Market, order: Order, at_us: int) -> str:
     """Checks 4 to 6, which replaced orders must pass, too."""
-    if checks.price_is_wrong(market.rules, order):
+    if checks.price_is_wrong(market.rules, order, market.on_tick):
         return "MATCHING_INVALID_PRICE"
     if checks.instruction_is_wrong(market.rules, order, at_us):
         return "MATCHING_INVALID_INSTRUCTION"

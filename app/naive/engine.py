@@ -14,10 +14,14 @@ Depth = list[tuple[int, int, int]]
 
 
 class Engine:
-    """Every market of a set of instruments; without instruments every symbol is a market."""
+    """Every market of a set of instruments; without instruments every symbol is a market.
 
-    def __init__(self, instruments: Mapping[str, Rules] | None = None) -> None:
+    With `on_tick` False, limit prices between ticks are taken: whoever sends the orders has seen to that.
+    """
+
+    def __init__(self, instruments: Mapping[str, Rules] | None = None, *, on_tick: bool = True) -> None:
         self._instruments = instruments
+        self._on_tick = on_tick
         self._markets: dict[str, Market] = {}
         self._ids: Ids = {}
 
@@ -44,7 +48,7 @@ class Engine:
             if self._instruments is not None and symbol not in self._instruments:
                 return None
             rules = self._instruments[symbol] if self._instruments is not None else AnyRules()
-            self._markets[symbol] = Market(symbol, rules, self._ids)
+            self._markets[symbol] = Market(symbol, rules, self._ids, self._on_tick)
         return self._markets[symbol]
 
     def _elsewhere(self, command: Mapping[str, Any]) -> list[Happening]:

@@ -15,8 +15,8 @@ Ids = dict[tuple[str, str], Order]
 class Market:
     """The state of one symbol; `happenings` is what was said since it was last emptied."""
 
-    def __init__(self, symbol: str, rules: Rules, ids: Ids) -> None:
-        self.symbol, self.rules, self.ids = symbol, rules, ids
+    def __init__(self, symbol: str, rules: Rules, ids: Ids, on_tick: bool) -> None:
+        self.symbol, self.rules, self.ids, self.on_tick = symbol, rules, ids, on_tick
         self.happenings: list[Happening] = []
         # Both sides by priority, all other places by entry.
         self.book: dict[str, list[Order]] = {"buy": [], "sell": []}

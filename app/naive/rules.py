@@ -95,16 +95,16 @@ def quantity_is_wrong(rules: Rules, order: Order) -> bool:
     return order.quantity <= 0 or off_lot(rules, order.quantity)
 
 
-def price_is_wrong(rules: Rules, order: Order) -> bool:
-    """Check 4."""
-    return _limit_is_wrong(rules, order) or _stop_is_wrong(order)
+def price_is_wrong(rules: Rules, order: Order, on_tick: bool) -> bool:
+    """Check 4; without `on_tick`, prices may be between ticks."""
+    return _limit_is_wrong(rules, order, on_tick) or _stop_is_wrong(order)
 
 
-def _limit_is_wrong(rules: Rules, order: Order) -> bool:
+def _limit_is_wrong(rules: Rules, order: Order, on_tick: bool) -> bool:
     price = order.limit_price
     if price is None:
         return order.order_type in ("limit", "stop_limit")
-    if price <= 0 or price % tick_at(rules, price):
+    if price <= 0 or (on_tick and price % tick_at(rules, price)):
         return True
     return price < rules.min_price or (rules.max_price != 0 and price > rules.max_price)
 

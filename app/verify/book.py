@@ -45,7 +45,8 @@ class Said(NamedTuple):
 class MarketRules:
     """An instrument's rules for the naive engine.
 
-    Lot and price range are not held against orders here but by I10, which knows what held when.
+    Lot, tick and price range are not held against orders here but by I10, which knows what held when.
+    Ticks are for the prices that an order gets in the book: post-only repriced, pegged.
     """
 
     lot_size = 1
@@ -54,11 +55,12 @@ class MarketRules:
     max_price = 0
 
     def __init__(self) -> None:
-        self.ticks: Sequence[tuple[int, int]] = ((0, 1),)
         self.take({})
 
     def take(self, instrument: Message) -> None:
         """Takes what an Instrument says, from now on."""
+        steps = sorted((step["from_price"], step["tick_size"]) for step in instrument.get("ticks", ()))
+        self.ticks: Sequence[tuple[int, int]] = steps or ((0, 1),)
         self.stp = _given(instrument.get("stp")) or "none"
         self.allocation = _given(instrument.get("allocation")) or "price_time"
         self.pro_rata_min: int = instrument.get("pro_rata_min", 0)
@@ -79,7 +81,7 @@ class Book:
 
     def __init__(self, symbol: str, rules: MarketRules) -> None:
         self._symbol = symbol
-        self._engine = Engine({symbol: rules})
+        self._engine = Engine({symbol: rules}, on_tick=False)
         self._at_us = 0
         # Live orders: order_id by each name, names and leaves by order_id.
         self._id_of: dict[Name, str] = {}

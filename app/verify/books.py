@@ -49,11 +49,10 @@ class Books:
         # Of each symbol, the row that counts its trades and updates.
         self._counters: dict[str, Seen] = {}
         self._marked = False
-        self._read_rows = False
         self._moving: set[str] = set()
 
     def mark(self) -> None:
-        """From now on, what something is said of is left out."""
+        """The changelog is read from now on; what something is said of meanwhile is left out."""
         self._marked = True
 
     def touch(self, symbol: str) -> None:
@@ -63,7 +62,6 @@ class Books:
 
     def row(self, seen: Seen) -> None:
         """Takes a record of matching's changelog; one without a value says that its row is gone."""
-        self._read_rows = True
         key = seen.key or b""
         if seen.value is None:
             self._rows.pop(key, None)
@@ -109,7 +107,8 @@ class Books:
         trades: Mapping[str, tuple[int, Place]],
     ) -> None:
         """Compares the books; `trades` has the last sequence of each symbol and where it is."""
-        if self._read_rows:
+        # A changelog that has nothing is one that lost everything.
+        if self._marked:
             self._compare_rows(live)
             self._compare_counters(trades)
         self._compare_levels(live, naive)

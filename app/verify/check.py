@@ -77,9 +77,9 @@ class Check:
         self._count = 0
         self._total = 0
 
-    async def run(self, with_storage: bool = False, asked: Asked | None = None) -> Outcome:
+    async def run(self, asked: Asked) -> Outcome:
         """Verifies, and compares what is asked for. Raises CannotVerify."""
-        self._asked = asked or Asked(storage=with_storage)
+        self._asked = asked
         began_s = time.monotonic()
         async with LogReader(self._settings, (*FIRST, *MAIN, *NOT_READ, *CHANGELOGS)) as reader:
             self._reader = reader

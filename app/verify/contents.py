@@ -29,7 +29,11 @@ def _e8(value: Any) -> int:
 
 
 def _us(text: str) -> int:
-    moment = datetime.fromisoformat(text)
+    """Microseconds since the epoch; -1, which no message has, for what is not a time of RFC 3339."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return -1
     return (moment - datetime.fromtimestamp(0, moment.tzinfo)) // _US
 
 

@@ -76,9 +76,9 @@ class Entries:
     """Pairs commands with words, and judges them once the quotes of their time were heard."""
 
     def __init__(
-        self, findings: Findings, markets: Markets, skew_us: int, on_taken: Callable[[Message], None]
+        self, findings: Findings, markets: Markets, skew_us: int, on_taken: Callable[[Message, Message], None]
     ) -> None:
-        """`on_taken` hears each command that matching took."""
+        """`on_taken` hears each command that matching took, and what it said."""
         self._on_taken = on_taken
         self._findings = findings
         self._markets = markets
@@ -141,7 +141,7 @@ class Entries:
 
     def _pair(self, command: Seen, word: Seen, band: Message | None) -> None:
         if word.message["event"] in _TAKES:
-            self._on_taken(command.message)
+            self._on_taken(command.message, word.message)
             self._to_judge[word.partition].append(_Entered(command, word, band))
 
     def heard(self, lane: int, at_us: int) -> None:

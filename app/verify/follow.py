@@ -153,5 +153,5 @@ class Follow(Check):
         shown = self._verifier.findings.shown
         while self._told < len(shown):
             violation = shown[self._told]
-            self._told += 1
             self._on_violation(violation, await self._reader.fetch(violation.places))
+            self._told += 1

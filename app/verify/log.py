@@ -128,7 +128,13 @@ class LogReader:
         while behind:
             for partition, records in self._turns(behind):
                 moved_s = time.monotonic()
-                yield await self._decoded(self._sources[partition], records)
+                try:
+                    seen = await self._decoded(self._sources[partition], records)
+                except CannotVerify:
+                    # Whoever goes on later, as `--follow` does, must find them again.
+                    self._ahead[partition].extendleft(reversed(records))
+                    raise
+                yield seen
             poll_ms = min(2 * poll_ms, _POLL_MS)
             if await self._fetch(behind, poll_ms):
                 moved_s, poll_ms = time.monotonic(), _POLL_MS_MIN

@@ -51,8 +51,8 @@ class Money:
         # Accounts of which something happened after verifying began, and where that is told last.
         self.moving: dict[str, dict[Source, Place]] = {}
         self._wrong_assets: set[Asset] = set()
-        # Of orders without a limit of their own, the worst price that accounts held for.
-        self._worst: dict[str, int] = {}
+        # Of orders for which accounts hold another price than the order's limit, that price.
+        self.held: dict[str, int] = {}
 
     def touch(self, account: str, place: Place) -> None:
         """Notes that something happened to an account."""
@@ -100,14 +100,24 @@ class Money:
             sum_.later.append((by.message["at_us"], amount_e8, by.place))
             self.touch(asset[0], by.place)
 
-    def taken(self, command: Message) -> None:
-        """Takes a command that matching took: at which price an order without a limit may trade."""
-        if command["order_type"] not in ("limit", "stop_limit") and command["limit_price"]:
-            self._worst[command["order_id"]] = command["limit_price"]
+    def taken(self, command: Message, word: Message) -> None:
+        """Takes a command that matching took, and what it said: at which price accounts hold.
+
+        That is what they cleared: the worst price of an order without a limit, the limit that a post-only
+        order had before it was repriced. A replaced limit they know by what matching said.
+        """
+        limited = command["order_type"] in ("limit", "stop_limit")
+        cleared_e8 = (
+            word["limit_price"] if limited and word["event"] == "replaced" else command["limit_price"]
+        )
+        if cleared_e8 not in (0, word["limit_price"]):
+            self.held[command["order_id"]] = cleared_e8
+        elif limited:
+            self.held.pop(command["order_id"], None)
 
     def ended(self, order_id: str) -> None:
         """An order holds nothing any more."""
-        self._worst.pop(order_id, None)
+        self.held.pop(order_id, None)
 
     def may_short(self, account: str) -> None:
         """Notes that the account was ever allowed to sell short, applied or not."""
@@ -194,7 +204,7 @@ class Money:
             symbol = order.symbol
             if order.side == "buy":
                 asset = (order.account, "cash", self._markets.currency(symbol))
-                price_e8 = self._worst.get(order_id, order.limit_price_e8)
+                price_e8 = self.held.get(order_id, order.limit_price_e8)
                 need_e8 = self._markets.notional_e8(symbol, price_e8, order.leaves_e8)
             else:
                 asset, need_e8 = (order.account, "holding", symbol), order.leaves_e8

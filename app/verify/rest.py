@@ -48,6 +48,10 @@ class Gateway:
 
     async def __aenter__(self) -> "Gateway":
         self.accounts = {item["account"] for item in await self._items("/accounts")}
+        if not self.accounts:
+            # Nothing would be compared, and that would look like agreement.
+            text = "lists no account. Give --api-key one whose scope has accounts, or see `oms status`"
+            raise CannotVerify(f"GET /accounts of the gateway at {self.url} {text}")
         return self
 
     async def __aexit__(self, *error: object) -> None:
@@ -168,13 +172,12 @@ class Stream:
 
     async def ask(self, latest: Latest, wanted: set[Key] | None) -> Answers:
         """Subscribes to what is wanted, and takes each snapshot. Raises CannotVerify."""
-        feeds = [feed for feed in self._feeds(latest) if _is_feed_wanted(feed, wanted)][:_FEEDS_MAX]
+        feeds = [feed for feed in self._feeds(latest) if _is_feed_wanted(feed, wanted)]
         answers = Answers()
-        if not feeds:
-            return answers
         try:
-            async with asyncio.timeout(_SNAPSHOTS_S):
-                await self._snapshots(answers, set(feeds))
+            for begin in range(0, len(feeds), _FEEDS_MAX):
+                async with asyncio.timeout(_SNAPSHOTS_S):
+                    await self._snapshots(answers, set(feeds[begin : begin + _FEEDS_MAX]))
         except TimeoutError:
             raise CannotVerify(f"{self._url} sent no snapshots within {_SNAPSHOTS_S:.0f} s") from None
         except (WebSocketException, OSError) as error:

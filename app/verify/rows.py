@@ -11,7 +11,7 @@ from collections.abc import Container, Mapping
 
 from app.verify.findings import Findings
 from app.verify.orders import Order
-from app.verify.records import Message, Place, Seen, Source
+from app.verify.records import Message, Place, Seen
 from schemas.numbers import format_e8
 
 _ORDER = (("quantity", "quantity_e8"), ("limit_price", "limit_price_e8"), ("cum_quantity", "cum_e8"))
@@ -28,7 +28,6 @@ class Rows:
         self._assets: dict[tuple[str, str, str], Seen] = {}
         self._accounts: dict[str, Seen] = {}
         self._symbols: dict[str, Seen] = {}
-        self._read: set[Source] = set()
         self._limits: dict[str, tuple[Message, Place]] = {}
         self._status: dict[str, tuple[Message, Place]] = {}
         self._states: dict[str, tuple[Message, Place]] = {}
@@ -43,7 +42,7 @@ class Rows:
         self._moving: set[str] = set()
 
     def mark(self) -> None:
-        """From now on, what a control changes is left out."""
+        """The changelogs are read from now on; what a control changes meanwhile is left out."""
         self._marked = True
 
     def control(self, control: Message, kind: str, report: Seen) -> None:
@@ -56,7 +55,6 @@ class Rows:
 
     def row(self, seen: Seen) -> None:
         """Takes a record of the changelog of accounts or risk."""
-        self._read.add((seen.short, seen.partition))
         key, row = seen.key or b"", seen.message
         if seen.kind == "AccountOrderRow" and not row["finished_us"]:
             self._orders[key] = seen
@@ -74,18 +72,21 @@ class Rows:
     def finish(
         self,
         live: Mapping[str, Order],
+        held: Mapping[str, int],
         positions: Mapping[tuple[str, str, str], Seen],
         moving: Container[str],
     ) -> None:
-        """Compares; accounts of `moving` are left out."""
-        if any(short == "accounts-changelog" for short, _ in self._read):
-            self._compare_orders(live, moving)
+        """Compares; accounts of `moving` are left out, `held` has prices that are not an order's limit."""
+        # A changelog that has nothing is one that lost everything.
+        if self._marked:
+            self._compare_orders(live, held, moving)
             self._compare_assets(positions, moving)
             self._compare_accounts()
-        if any(short == "risk-changelog" for short, _ in self._read):
             self._compare_symbols()
 
-    def _compare_orders(self, live: Mapping[str, Order], moving: Container[str]) -> None:
+    def _compare_orders(
+        self, live: Mapping[str, Order], held: Mapping[str, int], moving: Container[str]
+    ) -> None:
         rows = {row.message["order_id"]: row for row in self._orders.values()}
         for order_id, order in live.items():
             if order.account in moving:
@@ -100,6 +101,8 @@ class Rows:
             limited = order.order_type in ("limit", "stop_limit")
             for field, ours in _ORDER if limited else _UNLIMITED:
                 told_e8, right_e8 = row.message[field], getattr(order, ours)
+                if field == "limit_price":
+                    right_e8 = held.get(order_id, right_e8)
                 if told_e8 != right_e8:
                     told = f"{field} {format_e8(told_e8)}, the events {format_e8(right_e8)}"
                     text = f"order {order_id}: accounts' changelog says {told}"

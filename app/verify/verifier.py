@@ -154,8 +154,10 @@ class Verifier:
     def _reject(self, seen: Seen) -> None:
         event = seen.message
         self.money.ended(event["order_id"])
-        if event["version"] and self.orders.reject(seen):
-            self.totals.order(event, event["client_order_id"])
+        if not event["version"] or not self.orders.reject(seen):
+            # No order of its own, or a repeat, to which accounts give the answer of the first.
+            return
+        self.totals.order(event, event["client_order_id"])
         if seen.partition in self.markets.lanes(event["symbol"]):
             if event["reason"].startswith("RISK_"):
                 self.replay.refused(seen)
@@ -228,7 +230,7 @@ class Verifier:
         symbols = {order.symbol for order in live.values()} | self.replay.symbols()
         naive = {symbol: self.replay.book(symbol) for symbol in symbols}
         self.books.finish(live, naive, self.fills.sequences)
-        self.rows.finish(live, self.money.positions(), self.money.moving)
+        self.rows.finish(live, self.money.held, self.money.positions(), self.money.moving)
         for order_id, order in live.items():
             self.totals.order(_state(order_id, order), order.entry_id)
         return self.findings

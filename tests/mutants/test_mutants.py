@@ -2,6 +2,7 @@
 
 import pytest
 
+from app.verify.records import CHANGELOGS
 from tests.mutants import day
 from tests.mutants.break_ import Mutant
 from tests.mutants.proof import DOCUMENT, MUTANTS, line, run
@@ -23,6 +24,13 @@ def test_a_mutant_is_caught_and_the_document_says_by_what(mutant: Mutant) -> Non
 
 def test_mutants_leave_no_trace() -> None:
     assert day.verified(day.made()).finish().shown == []
+
+
+@pytest.mark.parametrize("name", CHANGELOGS)
+def test_a_changelog_that_lost_everything_is_missed(name: str) -> None:
+    """One that is empty must not be taken for one that was not compared."""
+    left = [seen for seen in day.made() if seen.short != name]
+    assert day.verified(left).finish().red() == {"I7"}
 
 
 def test_there_are_many_and_each_has_a_name_of_its_own() -> None:

@@ -18,7 +18,7 @@ from app.submit.generate import OrderFile
 from app.submit.lines import FieldError, parse
 from app.submit.submit import Summary, chunked, submit
 from app.topics import prepare
-from app.verify.check import Check, Outcome
+from app.verify.check import Asked, Check, Outcome
 from app.verify.log import CannotVerify
 from tests.market.conftest import environment
 from tests.sink_process import SinkProcess
@@ -52,7 +52,7 @@ async def ordered(settings: Settings, count: int, number: int, wait: str = "acce
 
 
 async def verified(settings: Settings, grace_s: float = 30.0, *, storage: bool = False) -> Outcome:
-    return await Check(settings, grace_s, lambda stage, done, total: None).run(storage)
+    return await Check(settings, grace_s, lambda stage, done, total: None).run(Asked(storage=storage))
 
 
 async def doubled(settings: Settings, short: str, where: str) -> str:
