@@ -6,8 +6,9 @@ until it is. What was confirmed is kept with its place, so that the end of the r
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
+from itertools import count
 from random import Random
 from typing import Any, NamedTuple
 
@@ -15,12 +16,12 @@ import httpx
 from aiokafka.errors import KafkaError
 
 from app.chaos.system import ADMIN_KEY
-from app.chaos.workload import Flow, quotes
+from app.chaos.workload import Flow, quotes, sessions
 from app.gateway.link import Sender
 from app.reader import TopicReader
 from app.settings import Settings
 from app.submit.rest import call_of
-from app.writer import Place, TopicWriter
+from app.writer import Place
 from schemas.records import Said
 from schemas.registry import RegistryError
 
@@ -28,6 +29,7 @@ _CONFIRM_S = 12.0
 _AGAIN_S = 0.3
 _TICK_S = 0.1
 _QUOTES_S = 0.5
+_SESSION_S = (0.5, 3.0)
 _REST_S = 0.25
 _REST_TIMEOUT_S = 8.0
 # What an HTTP answer says for good; anything else may be asked again.
@@ -48,7 +50,7 @@ class Producer:
         self.confirmed: list[Confirmed] = []
         self.retries = 0
         self._settings = settings
-        self._writer: TopicWriter | None = None
+        self._writer: Sender | None = None
 
     async def send(self, said: Sequence[Said]) -> None:
         """Returns when all is confirmed."""
@@ -77,7 +79,7 @@ class Producer:
     async def drop(self) -> None:
         """Disconnects without sending what waits."""
         writer, self._writer = self._writer, None
-        if isinstance(writer, Sender):
+        if writer is not None:
             with suppress(KafkaError, OSError, TimeoutError):
                 await writer.drop()
 
@@ -102,18 +104,33 @@ async def quote(settings: Settings, seed: int) -> None:
         await producer.drop()
 
 
+async def change_sessions(settings: Settings, seed: int) -> None:
+    """Leads some symbols through auctions, halts and bands, until canceled."""
+    producer, chance = Producer(settings), Random(f"{seed} sessions")
+    try:
+        while True:
+            for control in sessions(chance):
+                await producer.send([control])
+                await asyncio.sleep(chance.uniform(*_SESSION_S))
+    finally:
+        await producer.drop()
+
+
 class RestClient:
     """Enters orders by the gateway; one that gets no answer is entered again until it does.
 
-    `wrong` tells of answers that no client should get; `retried` names orders that were asked for again.
+    `wrong` tells of answers that no client should get; `retried` names orders that were asked for again,
+    `entered` those of which the gateway said that Kafka has them, each as account and client_order_id.
     """
 
     def __init__(self, settings: Settings, seed: int) -> None:
         self.answered = 0
         self.retried: set[str] = set()
+        self.entered: set[str] = set()
         self.wrong: list[str] = []
         self._asking: dict[asyncio.Task[None], str] = {}
         self._flow = Flow(seed, "r")
+        self._turn = count()
         self._orders = f"{settings.gateway}/api/v1/orders"
         limits = httpx.Limits(max_connections=20)
         self._http = httpx.AsyncClient(
@@ -123,15 +140,21 @@ class RestClient:
     async def run(self) -> None:
         """Orders four times a second, until canceled; each waits for its answer beside the others."""
         while True:
-            self.ask(self._flow.order())
+            plain = next(self._turn) % 3
+            self.ask(self._flow.order() if plain else self._flow.unusual())
             await asyncio.sleep(_REST_S)
 
     def ask(self, order: dict[str, Any], until: str = "accepted") -> "asyncio.Task[None]":
         """Begins to enter an order; done when it has an answer for good."""
         task = asyncio.create_task(self._enter(order, until))
         self._asking[task] = order["client_order_id"]
-        task.add_done_callback(lambda done: self._asking.pop(done, None))
+        task.add_done_callback(self._asked)
         return task
+
+    def _asked(self, task: "asyncio.Task[None]") -> None:
+        named = self._asking.pop(task, "")
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.wrong.append(f"the client of {named} failed: {error!r}")
 
     async def finish(self, limit_s: float) -> list[str]:
         """Waits for the answers that are still asked for; client_order_ids that got none in time."""
@@ -149,11 +172,12 @@ class RestClient:
             except httpx.HTTPError:
                 answer = None
             if answer is not None and answer.status_code in _DONE:
-                self._look(order, answer)
+                self._look(named, order, answer)
                 return
             if answer is not None and answer.status_code == 202:
                 # Kafka has it; that it is answered is for the verifier to say.
                 self.answered += 1
+                self.entered.add(named)
                 return
             if answer is not None and answer.status_code < 500 and answer.status_code != 429:
                 self.wrong.append(f"{named}: {answer.status_code} {answer.text[:200]}")
@@ -161,13 +185,14 @@ class RestClient:
             self.retried.add(named)
             await asyncio.sleep(_AGAIN_S)
 
-    def _look(self, order: dict[str, Any], answer: httpx.Response) -> None:
+    def _look(self, named: str, order: dict[str, Any], answer: httpx.Response) -> None:
         self.answered += 1
         body = answer.json()
         if answer.status_code == 422:
             if body.get("code") == "ACCOUNTS_DUPLICATE_ORDER":
                 self.wrong.append(f"{order['client_order_id']} entered again was called a duplicate: {body}")
             return
+        self.entered.add(named)
         if body.get("client_order_id") != order["client_order_id"] or body.get("symbol") != order["symbol"]:
             self.wrong.append(f"{order['client_order_id']} got the answer of another order: {body}")
 
@@ -179,16 +204,24 @@ class RestClient:
         await self._http.aclose()
 
 
-async def lost(settings: Settings, confirmed: Sequence[Confirmed]) -> list[str]:
-    """What Kafka confirmed and does not have where it said, in words."""
+async def lost(
+    settings: Settings, confirmed: Sequence[Confirmed], entered: Collection[str] = ()
+) -> list[str]:
+    """What was confirmed and Kafka does not have, in words.
+
+    `confirmed` must be where Kafka said, `entered` (account and client_order_id of orders) anywhere.
+    """
     wanted = {(sent.place.partition, sent.place.offset): sent.message for sent in confirmed}
+    unseen = set(entered)
     async with TopicReader(settings, ["orders"]) as reader:
-        if not await reader.caught_up():
-            async for batch in reader.batches():
-                for read in batch:
-                    sent = wanted.get((read.partition, read.offset))
-                    if sent is not None and all(read.message.get(name) == sent[name] for name in sent):
-                        del wanted[read.partition, read.offset]
-                if await reader.caught_up():
-                    break
-    return [f"orders-{lane}@{offset} was confirmed for {sent}" for (lane, offset), sent in wanted.items()]
+        async for batch in reader.batches():
+            for read in batch:
+                sent = wanted.get((read.partition, read.offset))
+                if sent is not None and all(read.message.get(name) == sent[name] for name in sent):
+                    del wanted[read.partition, read.offset]
+                if read.kind == "NewOrder":
+                    unseen.discard(f"{read.message['account']} {read.message['client_order_id']}")
+            if await reader.caught_up():
+                break
+    places = [f"orders-{lane}@{offset} was confirmed for {sent}" for (lane, offset), sent in wanted.items()]
+    return places + [f"{named} was confirmed by the gateway and is not in orders" for named in sorted(unseen)]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import uvloop
+from aiokafka.errors import KafkaError
 
 from app.chaos import sometimes
 from app.chaos.kills import Kills
@@ -51,8 +52,8 @@ def execute(settings: Settings, asked: Asked) -> dict[str, Any] | str:
                 asked.write(f"ended what a former run left: {', '.join(ended)}")
             jars = settings.data_dir.resolve() / "jars"
             result = uvloop.run(_run(asked, required, folder / "system", jars).run())
-    except (LocalError, NotReady, ControlsError, TopicsError) as error:
-        return str(error)
+    except (LocalError, NotReady, ControlsError, TopicsError, KafkaError) as error:
+        return str(error) or repr(error)
     found = result.as_dict()
     _keep(found, folder, asked)
     _tell(result, asked.write)

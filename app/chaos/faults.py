@@ -23,7 +23,7 @@ from app.chaos.clients import RestClient
 from app.chaos.plan import POISONS, Fault
 from app.chaos.process import Process
 from app.chaos.proxy import Mode
-from app.chaos.sometimes import Seen
+from app.chaos.sometimes import Seen, fenced, read_log
 from app.chaos.system import SESSION_S, System
 from app.chaos.workload import Flow
 from app.lanes import clock, crash_points
@@ -126,7 +126,7 @@ class Faults:
             await worker.kill()
             await self._system.spare.down()
             return f"{worker.name} did not come to a commit"
-        said = await self._thaw(worker, SESSION_S + 2.5)
+        said = await self._thaw(fault, SESSION_S + 2.5)
         await self._system.spare.down()
         return said
 
@@ -134,20 +134,23 @@ class Faults:
         worker = self._worker(fault)
         self._system.spare.up()
         worker.send(signal.SIGSTOP)
-        said = await self._thaw(worker, SESSION_S + fault.hold_s)
+        said = await self._thaw(fault, SESSION_S + fault.hold_s)
         await self._system.spare.down()
         return said
 
-    async def _thaw(self, worker: Process, after_s: float) -> str:
-        """Continues a stopped worker; whether it was refused or joined again."""
+    async def _thaw(self, fault: Fault, after_s: float) -> str:
+        """Continues a stopped worker; whether Kafka refused it, or it joined again."""
+        worker = self._worker(fault)
         await asyncio.sleep(after_s)
+        log = self._system.home / "log" / f"{worker.name}.log"
+        refusals = fenced(read_log(log))
         worker.resume()
         death = await worker.dies(_FENCED_S)
         if death is None:
             self._seen.count("zombie joined again")
             return f"{worker.name} was stopped for {after_s:.1f} s and joined again"
-        if death.code == 71:
-            self.reached.add("worker-zombie")
+        if fenced(read_log(log)) > refusals:
+            self.reached.add(fault.name)
             self._seen.count("zombie refused")
         return f"{worker.name} was stopped for {after_s:.1f} s and ended with {death.code}"
 

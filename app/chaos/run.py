@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from app.chaos import disk, segments, sometimes
-from app.chaos.clients import Producer, RestClient, lost, produce, quote
+from app.chaos.clients import Producer, RestClient, change_sessions, lost, produce, quote
 from app.chaos.faults import Faults
 from app.chaos.plan import FIRST, KIND, TRACKS, Fault, Options, schedule
 from app.chaos.sometimes import Seen
@@ -32,6 +32,7 @@ GREEN, RED, WEAK = "green", "red", "weak"
 _QUIET_S = 90.0
 _GRACE_S = 60
 _VERIFY_S = 600.0
+_COMPARED = ("--storage", "--redis", "--gateway", "local")
 _FAULT_S = 120.0
 _AGAIN_MAX = 2
 
@@ -146,6 +147,7 @@ class Run:
         return [
             produce(self.producer, Flow(seed), self.options.rate),
             quote(settings, seed),
+            change_sessions(settings, seed),
             self._rest.run(),
         ]
 
@@ -171,6 +173,9 @@ class Run:
         try:
             await work()
             await self._quiet(loading)
+            if watching.done():
+                # It never returns: what it did not see was not checked.
+                self.result.reasons.append(f"the watcher of the topics failed: {watching.exception()!r}")
             await self._judge()
         finally:
             await ended([*loading, watching])
@@ -223,11 +228,8 @@ class Run:
         began_s = time.monotonic()
         self.say("quiet: faults are over")
         await self._heal()
-        for task in load:
-            if task.done() and not task.cancelled() and task.exception():
-                self.result.reasons.append(f"a client failed: {task.exception()!r}")
         await asyncio.sleep(2)
-        await ended(load)
+        self.result.reasons += [f"a client failed: {error!r}" for error in await ended(load)]
         unanswered = await self._rest.finish(_QUIET_S)
         self.result.reasons += [f"the client of {name} got no answer from the gateway" for name in unanswered]
         await self._watcher.settled(_QUIET_S)
@@ -250,11 +252,13 @@ class Run:
             max(watcher.longest.end - watcher.longest.begin, watcher.oldest_s()), 1
         )
         result.reasons += self._faulty.wrong + self._rest.wrong
-        missing = await lost(self.system.settings, self.producer.confirmed)
+        missing = await lost(self.system.settings, self.producer.confirmed, self._rest.entered)
         result.reasons += missing[:10]
         result.verify = await verified(self.system)
         result.reasons += reasons_of(result.verify)
         result.weak = [f"never met: {name}" for name in self.seen.missing(self._required)]
+        # After the quiet nothing moves: what was not compared was not checked.
+        result.weak += [f"verify: {note}" for note in result.verify.get("notes", [])]
         self.say(f"verify: {result.verify['verdict']}; longest pause {result.longest_pause_s} s")
 
     def _count(self) -> None:
@@ -290,19 +294,25 @@ async def open_market(settings: Settings) -> None:
     await apply_controls(settings, list(accounts()), 60)
 
 
-async def ended(tasks: Sequence[asyncio.Task[Any]]) -> None:
-    """Cancels tasks and waits until they are over."""
+async def ended(tasks: Sequence[asyncio.Task[Any]]) -> list[BaseException]:
+    """Cancels tasks and waits until they are over; the errors by which some ended."""
     for task in tasks:
         task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    found = await asyncio.gather(*tasks, return_exceptions=True)
+    return [
+        each
+        for each in found
+        if isinstance(each, BaseException) and not isinstance(each, asyncio.CancelledError)
+    ]
 
 
-async def verified(system: System, **env: str) -> dict[str, Any]:
-    """What `oms verify --storage` says, as a process of its own: this loop has proxies to serve."""
-    argv = [sys.executable, "-m", "app.cli", "verify", "--storage", "--grace", str(_GRACE_S), "--json"]
+async def verified(system: System) -> dict[str, Any]:
+    """What `oms verify` says of topics, PostgreSQL and doors; a process: this loop has proxies to serve."""
+    argv = [sys.executable, "-m", "app.cli", "verify", *_COMPARED, "--grace", str(_GRACE_S), "--json"]
+    err = b""
     process = await asyncio.create_subprocess_exec(
         *Program("verify", argv).launched(),
-        env={**os.environ, **system.env(**env)},
+        env={**os.environ, **system.env()},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )

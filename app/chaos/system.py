@@ -5,7 +5,7 @@ what happens to one worker's connections happens to no other's. Clients, sinks a
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from app.chaos.disk import Disk
@@ -204,14 +204,9 @@ class System:
                 late = f"{process.name} is not ready after {_READY_S:g} s: {waiting}"
                 raise NotReady(f"{late}. {process.child.last_words()}")
 
-        await _all(ready(process) for process in processes)
+        await asyncio.gather(*(ready(process) for process in processes))
 
     async def stop(self) -> None:
         """Ends everything at once: its data are not needed any more."""
         await asyncio.gather(*(process.down(polite=False) for process in self.processes))
         await asyncio.gather(*(link.stop() for links in self._links.values() for link in links))
-
-
-async def _all(works: Iterable[Awaitable[None]]) -> None:
-    """Waits for all; the first failure is raised."""
-    await asyncio.gather(*works)

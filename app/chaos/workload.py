@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from random import Random
 from typing import Any
 
+from app.chaos.special import linked, special
 from app.market.seed import Funding, open_account
 from schemas.codec import defaults
 from schemas.numbers import ONE
@@ -24,28 +25,27 @@ _BY: dict[str, Any] = {"entered_us": 0, "entered_by": "chaos", "door": "kafka"}
 _RECENT = 150
 
 
+def plain_instrument(symbol: str, lane: int) -> Said:
+    """An instrument in a given lane, with ticks of a cent and lots of one, that needs no quotes."""
+    message = {
+        **defaults("Instrument"),
+        "symbol": symbol,
+        "name": symbol,
+        "asset_class": "equity",
+        "currency": "USD",
+        "ticks": [{"from_price": 0, "tick_size": TICK_E8}],
+        "lot_size": ONE,
+        "multiplier": ONE,
+        "status": "active",
+        "lane": lane,
+    }
+    return "Instrument", message
+
+
 def instruments(partitions: int) -> Iterator[Said]:
     """Instruments, spread evenly over the lanes."""
     for i, symbol in enumerate(SYMBOLS):
-        yield (
-            "Instrument",
-            {
-                **defaults("Instrument"),
-                "symbol": symbol,
-                "name": symbol,
-                "asset_class": "equity",
-                "currency": "USD",
-                "ticks": [{"from_price": 0, "tick_size": TICK_E8}],
-                "lot_size": ONE,
-                "multiplier": ONE,
-                "sector": "",
-                "status": "active",
-                "lane": i % partitions,
-                "band_bps": 0,
-                "max_quote_age_ms": 0,
-                "at_us": 0,
-            },
-        )
+        yield plain_instrument(symbol, i % partitions)
 
 
 def accounts() -> Iterator[Said]:
@@ -75,6 +75,20 @@ def quotes(chance: Random, at_us: int) -> Iterator[Said]:
         )
 
 
+def sessions(chance: Random) -> Iterator[Said]:
+    """Controls of one of the last symbols, to be sent with a pause after each: an auction, a narrow band."""
+    symbol, end = chance.choice(SYMBOLS[-3:]), f"{chance.getrandbits(40):x}"
+    auction = chance.choice(("opening_auction", "volatility_auction", "closing_auction", "halt"))
+    away_e8 = chance.choice((0, 13)) * TICK_E8
+    low_e8, high_e8 = (MID_E8 - away_e8, MID_E8 + away_e8) if away_e8 else (0, 0)
+    base = {"symbol": symbol, **_BY}
+    yield "SetSession", {**base, "control_id": f"begin-{end}", "session": auction}
+    yield "SetTradingBand", {**base, "control_id": f"band-{end}", "low": low_e8, "high": high_e8}
+    if chance.random() < 0.5:
+        yield "Uncross", {**base, "control_id": f"uncross-{end}"}
+    yield "SetSession", {**base, "control_id": f"end-{end}", "session": "continuous"}
+
+
 class Flow:
     """Requests without end, the same for a seed. `name` begins every client_order_id."""
 
@@ -85,16 +99,22 @@ class Flow:
         self._number = 0
         self._recent: deque[dict[str, Any]] = deque(maxlen=_RECENT)
         self._replaced: set[str] = set()
+        # The rest of a list of linked orders.
+        self._linked: list[dict[str, Any]] = []
 
     def take(self, count: int) -> list[Said]:
         """The next requests."""
         return [self._next() for _ in range(count)]
 
     def _next(self) -> Said:
+        if self._linked:
+            return "NewOrder", self._linked.pop()
         draw = self._chance.random()
         if draw < 0.40 or not self._recent:
             return self._rest(self._chance.randrange(1, 20))
-        if draw < 0.44:
+        if draw < 0.50 and not self._alone:
+            return "NewOrder", self.unusual()
+        if draw < 0.54:
             return self._rest(self._chance.randrange(500, 2000))
         if draw < 0.72:
             return self._cross()
@@ -128,6 +148,17 @@ class Flow:
             **_BY,
             **changes,
         }
+
+    def unusual(self) -> dict[str, Any]:
+        """A new order beyond plain limits; its price is near the middle. Some are the first of a list."""
+        orders = [self.order(quantity=self._chance.randrange(1, 20) * ONE) for _ in range(3)]
+        if self._chance.random() < 0.1:
+            first, *self._linked = linked(orders, self._chance)
+            return first
+        order = special(orders[0], MID_E8, self._chance)
+        if order["limit_price"] is not None:
+            self._recent.append(order)
+        return order
 
     def _rest(self, lots: int) -> Said:
         order = self.order(quantity=lots * ONE)

@@ -4,7 +4,7 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
-from schemas.codec import defaults
+from app.chaos.workload import plain_instrument
 from schemas.numbers import ONE
 from schemas.records import Said
 
@@ -18,25 +18,7 @@ ENTERED: dict[str, Any] = {"entered_us": 0, "entered_by": "", "door": "kafka"}
 def setup(partitions: int) -> Iterator[Said]:
     """Instruments spread over the lanes, and accounts with cash and leave to sell short."""
     for i, symbol in enumerate(SYMBOLS):
-        yield (
-            "Instrument",
-            {
-                **defaults("Instrument"),
-                "symbol": symbol,
-                "name": symbol,
-                "asset_class": "equity",
-                "currency": "USD",
-                "ticks": [{"from_price": 0, "tick_size": TICK_E8}],
-                "lot_size": ONE,
-                "multiplier": ONE,
-                "sector": "",
-                "status": "active",
-                "lane": i % partitions,
-                "band_bps": 0,
-                "max_quote_age_ms": 0,
-                "at_us": 0,
-            },
-        )
+        yield plain_instrument(symbol, i % partitions)
     for account in ACCOUNTS:
         base = {"account": account, "control_id": "bench", **ENTERED}
         yield "SetAccount", {**base, "status": "active", "name": "", "cancel_orders": False}
