@@ -20,7 +20,7 @@ from tables.window import MINUTE_US, Window
 # How far the time that a request gives may be from the log's, to be taken as it is.
 ENTRY_TOLERANCE_US = 300_000_000
 
-# Most ids forgotten per cycle, so that no cycle is long.
+# Most ids forgotten per cycle beyond as many as came in it: no cycle is long, and none falls behind.
 FORGET_MAX = 1000
 
 
@@ -67,6 +67,8 @@ class OrderMemory:
         self._finished: Window[AccountOrder] = Window()
         self._aliases: Window[Alias] = Window()
         self._heard_us = 0
+        # Ids to be forgotten one day that came since `forget_old` was asked.
+        self._new = 0
 
     def heard(self, logged_us: int) -> None:
         """Notes the log's time of a request."""
@@ -117,11 +119,13 @@ class OrderMemory:
         account.live.pop(order.client_order_id, None)
         account.finished[order.client_order_id] = order
         self._finished.remember(order, self._until_us(order))
+        self._new += 1
         self._changes.touch(order)
 
     def name(self, order: AccountOrder, id: str, at_us: int) -> None:
         """Gives an order one more id."""
         self._keep_alias(Alias(order, id, at_us))
+        self._new += 1
         self._changes.touch(order.account.aliases[id])
 
     def renamed(self, order: AccountOrder, id: str, at_us: int) -> None:
@@ -141,15 +145,16 @@ class OrderMemory:
         self._aliases.remember(alias, alias.at_us + self._window_us)
 
     def forget_old(self) -> None:
-        """Forgets some of what is remembered no longer."""
-        for order in self._finished.due(self._heard_us, FORGET_MAX):
+        """Forgets some of what is remembered no longer: more than came since it was last asked."""
+        limit, self._new = FORGET_MAX + self._new, 0
+        for order in self._finished.due(self._heard_us, limit):
             if order.account.finished.get(order.client_order_id) is not order:
                 continue
             if self._is_remembered(order, self._heard_us):
                 self._finished.remember(order, self._heard_us + MINUTE_US)
             else:
                 self._forget(order)
-        for alias in self._aliases.due(self._heard_us, FORGET_MAX):
+        for alias in self._aliases.due(self._heard_us, limit):
             if alias.order.account.aliases.get(alias.id) is not alias:
                 continue
             if self._is_named_by(alias, self._heard_us):

@@ -352,6 +352,7 @@ def test_old_ids_leave_the_changelog_once_requests_have_come_after_them(bank: Ba
 
 def test_a_cycle_forgets_a_bounded_number_of_ids(bank: Bank) -> None:
     bank.say(*(new_order(f"c{number}", "sell 51 AAPL 1") for number in range(2500)))
+    bank.cycle()
     bank.accounts.changed_rows()
     bank.say(cancel_order("nothing", logged_us=NOON_US + 2 * WINDOW_US))
     gone = []
@@ -359,6 +360,18 @@ def test_a_cycle_forgets_a_bounded_number_of_ids(bank: Bank) -> None:
         bank.cycle()
         gone.append(len(bank.accounts.changed_rows()))
     assert gone == [1000, 1000, 500, 0]
+
+
+def test_more_ids_are_forgotten_than_come_however_many_a_cycle_takes(bank: Bank) -> None:
+    remembered = []
+    for day in range(6):
+        at_us = NOON_US + 2 * day * WINDOW_US
+        orders = (new_order(f"c{day}-{n}", "sell 51 AAPL 1", logged_us=at_us) for n in range(2500))
+        bank.say(*orders)
+        bank.cycle(at_us)
+        rows = bank.accounts.changed_rows()
+        remembered.append(sum(1 if row.row is not None else -1 for row in rows))
+    assert remembered == [2500, 0, 0, 0, 0, 0]
 
 
 # Fills
