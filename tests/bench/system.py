@@ -64,24 +64,29 @@ async def bench() -> AsyncIterator[Bench]:
                 await registry.stop()
 
 
+def environment(settings: Settings, **more: str) -> dict[str, str]:
+    """What a process needs to belong to the system of the settings, and what else is set for it."""
+    return {
+        **os.environ,
+        "OMS_DATA_DIR": str(settings.data_dir),
+        "OMS_KAFKA": settings.kafka,
+        "OMS_REGISTRY": settings.registry,
+        "OMS_TOPIC_PREFIX": settings.topic_prefix,
+        "OMS_APP_ID": settings.app_id,
+        "OMS_PARTITIONS": str(settings.partitions),
+        **more,
+    }
+
+
 class Measured:
     """A process on the measured core: `oms worker`, or a module of this package."""
 
-    def __init__(self, settings: Settings, argv: list[str]) -> None:
+    def __init__(self, settings: Settings, argv: list[str], **env: str) -> None:
         self.port = any_free()
         self.log = Path(settings.data_dir) / f"{settings.app_id}.log"
-        env = {
-            **os.environ,
-            "OMS_DATA_DIR": str(settings.data_dir),
-            "OMS_KAFKA": settings.kafka,
-            "OMS_REGISTRY": settings.registry,
-            "OMS_TOPIC_PREFIX": settings.topic_prefix,
-            "OMS_APP_ID": settings.app_id,
-            "OMS_PARTITIONS": str(settings.partitions),
-            "OMS_METRICS_PORT": str(self.port),
-        }
+        variables = environment(settings, OMS_METRICS_PORT=str(self.port), **env)
         with self.log.open("wb") as log:
-            self._process = psutil.Popen([sys.executable, *argv], env=env, stdout=log, stderr=log)
+            self._process = psutil.Popen([sys.executable, *argv], env=variables, stdout=log, stderr=log)
         self._process.cpu_affinity(list(MEASURED))
 
     def cpu_s(self) -> float:
@@ -109,6 +114,13 @@ class Measured:
         """Sum over all labels of a metric, or over those of a pattern."""
         text = _get(f"http://{HOST}:{self.port}/metrics")
         return sum(float(v) for v in re.findall(rf"^{name}(?:{{{labels}}})? ([0-9.e+-]+)$", text, re.M))
+
+    async def until_taken(self, requests: int) -> None:
+        """Waits until a worker has taken so many requests since its start; raises when it has ended."""
+        while True:
+            if await asyncio.to_thread(self.metric, "oms_lane_records_total", 'topic="orders"') >= requests:
+                return
+            await asyncio.sleep(0.1)
 
     async def stop(self) -> None:
         """SIGTERM, then SIGKILL."""

@@ -9,6 +9,7 @@ from app.lanes.changelog import Progress
 from app.lanes.manager import LaneManager
 from app.settings import Settings
 from schemas.topics import CHANGELOG_CONFIG
+from tests.bench.steady import steady
 from tests.lanes.workers import set_up, workers
 from tests.recovery import changelogs, scenarios
 from tests.recovery.probe import Probe
@@ -77,13 +78,24 @@ def test_the_longest_pause_is_read_from_the_buckets() -> None:
 
 def test_the_book_of_the_changelogs_figures_is_steady() -> None:
     resting: set[str] = set()
-    for kind, message in changelogs.steady(500, 20):
-        if kind == "NewOrder":
-            resting.add(message["client_order_id"])
-        else:
+    for kind, message in [*steady(300, 20), *steady(200, 20, 300)]:
+        if kind == "CancelOrder":
             resting.remove(message["order"])
-            assert len(resting) == 20
-    assert len(resting) == 20
+        elif message["side"] == "buy":
+            resting.add(message["client_order_id"])
+        assert len(resting) <= 17
+    assert len(resting) == 16
+
+
+def test_changelogs_are_bounded_when_the_second_half_of_the_days_leaves_little_more_than_the_first() -> None:
+    def bounded(*days: tuple[int, int]) -> bool:
+        return changelogs.is_bounded(*changelogs.most([changelogs.Day(*day) for day in days]))
+
+    assert bounded((1, 10), (10, 10), (12, 10), (15, 10))
+    assert not bounded((10, 10), (10, 10), (10, 10), (16, 10))
+    assert not bounded((10, 10), (10, 10), (10, 16), (10, 10))
+    # Growth with the orders.
+    assert not bounded(*((day, day) for day in range(1, 11)))
 
 
 def test_changelogs_are_compacted_before_they_are_long() -> None:
