@@ -7,10 +7,10 @@ import logging
 import os
 
 from app.local.program import LocalError
-from tests.bench import accounts, book, latency, recovery, rest, whole_path
+from tests.bench import accounts, book, latency, recovery, rest, verifying, whole_path
 from tests.bench.system import bench
 
-PARTS = ("tables", "path", "latency", "rest", "recovery")
+PARTS = ("tables", "path", "latency", "rest", "recovery", "verify")
 
 
 async def main(parts: list[str], runs: int, orders: int) -> dict[str, dict[str, float]]:
@@ -25,6 +25,8 @@ async def main(parts: list[str], runs: int, orders: int) -> dict[str, dict[str, 
             figures["rest"] = await rest.report(system, runs, 100)
         if "recovery" in parts:
             figures["recovery"] = await recovery.report(system, runs, 1_000_000)
+        if "verify" in parts:
+            figures["verify"] = await verifying.report(system, orders)
     return figures
 
 
@@ -32,7 +34,12 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("parts", nargs="*", default=PARTS, help=f"of {', '.join(PARTS)}")
     parser.add_argument("--runs", type=int, default=5, help="interleaved runs, of which the median counts")
-    parser.add_argument("--orders", type=int, default=50_000, help="requests per run of the whole path")
+    parser.add_argument(
+        "--orders",
+        type=int,
+        default=50_000,
+        help="requests per run of the whole path, and orders that are verified",
+    )
     parser.add_argument("--json", action="store_true", help="print the figures as JSON at the end")
     arguments = parser.parse_args()
     logging.getLogger("aiokafka").setLevel(logging.ERROR)
