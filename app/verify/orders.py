@@ -14,6 +14,8 @@ from schemas.numbers import format_e8
 
 TERMINAL = frozenset({"filled", "canceled", "rejected", "expired"})
 CHANGES = frozenset({"accepted", "triggered", "trade", "replaced", "canceled", "expired"})
+# Of these an order waits outside the book in some sessions.
+_SOMETIMES = frozenset({"at_open", "at_close", "auction", "crossing"})
 _LASTING = ("account", "symbol", "side", "order_type", "time_in_force")
 
 
@@ -21,6 +23,7 @@ class Order:
     """A live order as its events left it."""
 
     __slots__ = (
+        "_simple",
         "accepted_us",
         "account",
         "at_us",
@@ -33,7 +36,6 @@ class Order:
         "limit_price_e8",
         "order_type",
         "place",
-        "plain",
         "quantity_e8",
         "side",
         "status",
@@ -51,11 +53,14 @@ class Order:
         self.entry_id: str = event["client_order_id"]
         self.accepted_us: int = event["at_us"]
         self.sum_e16 = 0
-        # Whether all of it is shown in the book at its limit as long as it lives.
-        instructions = event.get("instructions")
-        self.plain = self.order_type == "limit" and not instructions
+        self._simple = self.order_type == "limit" and not event.get("instructions")
         self.cause: int = event["request_offset"]
         self.become(event, place)
+
+    @property
+    def plain(self) -> bool:
+        """Whether all of it is shown in the book at its limit as long as it lives."""
+        return self._simple and self.time_in_force not in _SOMETIMES
 
     def become(self, event: Message, place: Place) -> None:
         """Takes the state that an event gives."""

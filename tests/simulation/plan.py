@@ -5,8 +5,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from schemas.numbers import format_e8
+from app.chaos.special import special
+from app.chaos.workload import MID_E8
+from schemas.numbers import ONE, format_e8
 from schemas.records import Record
+from tables.instructions import NOTHING
 from tests.simulation.group import SESSION_S
 from tests.simulation.setting import ACCOUNTS, CODEC, LANES, SYMBOLS, place_of
 from tests.tables.words import (
@@ -193,7 +196,13 @@ class _Flow:
         price = chance.choice(("99.99", "100", "100", "100.01", "100.005", "95", "120"))
         words = f"{side} {chance.randrange(1, 30)} {symbol} {price}"
         time_in_force = chance.choice(("gtc", "gtc", "day", "ioc", "fok"))
-        return new_order(name, words, account=account, time_in_force=time_in_force)
+        record = new_order(name, words, account=account, time_in_force=time_in_force)
+        if self._fixed or chance.random() < 0.9:
+            return record
+        if chance.random() < 0.2:
+            link = {"link_type": chance.choice(("oco", "oto", "bracket")), "link_id": "list"}
+            return record._replace(message={**record.message, "instructions": {**NOTHING, **link}})
+        return record._replace(message=special(record.message, MID_E8, chance))
 
     def _replace(self, number: int) -> Record:
         chance = self._chance
@@ -209,7 +218,7 @@ class _Flow:
         """Quotes, controls, mass cancels, and bytes that are no record (None)."""
         chance = self._chance
         account, symbol, id = chance.choice(self._accounts), chance.choice(SYMBOLS), f"c{number}"
-        which = chance.randrange(10)
+        which = chance.randrange(13)
         match which:
             case 0 | 1:
                 return quote(symbol, chance.choice(("99", "100", "101")), "101.5")
@@ -231,5 +240,13 @@ class _Flow:
                 return set_account(account, status, control_id=id, cancel_orders=chance.random() < 0.5)
             case 8:
                 return set_limits(account, chance.choice(("1000", "20")), "200000", control_id=id)
+            case 9:
+                session = chance.choice(("volatility_auction", "closing_auction", "continuous", "continuous"))
+                return symbol_control("SetSession", symbol, control_id=id, session=session)
+            case 10:
+                return symbol_control("Uncross", symbol, control_id=id)
+            case 11:
+                band = {"low": 9999 * ONE // 100, "high": 10001 * ONE // 100}
+                return symbol_control("SetTradingBand", symbol, control_id=id, **band)
             case _:
                 return None

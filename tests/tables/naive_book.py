@@ -82,7 +82,9 @@ class NaiveBook:
         order = self.find(name)
         if order is None:
             return [("replace_rejected", name)]
-        quantity, price = quantity or order.quantity, price or order.price
+        quantity = quantity or order.quantity
+        # What fills the order by its quantity changes nothing else.
+        price = order.price if quantity <= order.cum else price or order.price
         keeps_place = price == order.price and order.cum < quantity <= order.quantity
         order.quantity, order.price = max(quantity, order.cum), price
         happened: list[tuple] = [("replaced", name, order.quantity, order.price)]
