@@ -38,6 +38,8 @@ def plain_instrument(symbol: str, lane: int) -> Said:
         "multiplier": ONE,
         "status": "active",
         "lane": lane,
+        "band_bps": 0,
+        "max_quote_age_ms": 0,
     }
     return "Instrument", message
 
