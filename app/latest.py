@@ -10,7 +10,7 @@ never by arrival.
 from collections.abc import Mapping
 from typing import Any
 
-CHANGES = frozenset({"accepted", "rejected", "trade", "canceled", "replaced", "expired"})
+CHANGES = frozenset({"accepted", "rejected", "triggered", "trade", "canceled", "replaced", "expired"})
 FINISHED = frozenset({"filled", "canceled", "rejected", "expired"})
 
 

@@ -7,6 +7,7 @@ import psycopg
 import pytest
 from psycopg import AsyncConnection
 
+from app import latest
 from app.local.postgres import LocalPostgres
 from app.reader import Read
 from app.settings import Settings
@@ -14,6 +15,7 @@ from app.storage import TOPICS
 from app.storage.reports import report, totals
 from app.storage.schema import migrate
 from app.storage.writer import Displaced, Writer
+from app.verify import orders as verified
 from schemas.numbers import ONE
 from schemas.topics import TOPIC_OF_RECORD
 from tests.conftest import run
@@ -93,6 +95,17 @@ async def test_an_order_keeps_its_entry_through_later_batches(writer: Writer, da
     await writer.write(reads(("OrderEvent", replaced), at=1))
     query = "SELECT client_order_id, entry_id, updated_at > entered_at FROM orders"
     assert rows(database, query) == [("2", "1", True)]
+
+
+async def test_a_triggered_order_that_rests_is_at_its_new_version(writer: Writer, database: str) -> None:
+    await writer.write(reads(accepted("1")))
+    triggered = event("1", "triggered", "new", 2, order_id=accepted("1")[1]["order_id"])
+    await writer.write(reads(("OrderEvent", triggered), at=1))
+    assert rows(database, "SELECT status, version FROM orders") == [("new", 2)]
+
+
+def test_what_changes_an_order_is_what_the_verifier_says() -> None:
+    assert verified.CHANGES | {"rejected"} == latest.CHANGES
 
 
 async def test_a_record_that_the_database_does_not_take_spares_its_neighbours(
