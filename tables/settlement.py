@@ -77,7 +77,7 @@ class Settlement:
             order.status = "partially_filled"
             self._changes.touch(order)
         else:
-            self._orders.finish(order, "filled", "NONE", at_us)
+            self._finish(order, "filled", execution, at_us)
         self._free(order, execution, instrument)
 
     def _settle_other(
@@ -88,7 +88,7 @@ class Settlement:
         if execution_type in _ENDS and not order.finished_us:
             order.version = execution["version"]
             order.text = execution["text"]
-            self._orders.finish(order, _ENDS[execution_type], reason, at_us)
+            self._finish(order, _ENDS[execution_type], execution, at_us)
         elif reason == "MATCHING_SELF_TRADE" and execution_type == "replaced" and not order.finished_us:
             self._decremented(order, execution, instrument)
         elif order.replacing_e8 is None:
@@ -101,6 +101,12 @@ class Settlement:
             raise _unfit(execution, order)
         self._changes.touch(order)
         self._free(order, execution, instrument)
+
+    def _finish(self, order: AccountOrder, status: str, execution: Message, at_us: int) -> None:
+        """Takes an order's end, and the limit that it had then: post-only ones may have been repriced."""
+        if order.order_type == "limit":
+            order.limit_price_e8 = execution["limit_price"]
+        self._orders.finish(order, status, execution["reason"], at_us)
 
     def _free(self, order: AccountOrder, execution: Message, instrument: Instrument) -> None:
         """Has an order hold what it needs now, which is never more than it held."""

@@ -169,7 +169,8 @@ class RestClient:
             params = {"wait": until, "timeout_ms": "5000"}
             try:
                 answer = await self._http.request(call.method, self._orders, params=params, json=call.body)
-            except httpx.HTTPError:
+            except (httpx.HTTPError, AttributeError):
+                # AttributeError: anyio asks a connection that is gone already for the name of its peer.
                 answer = None
             if answer is not None and answer.status_code in _DONE:
                 self._look(named, order, answer)

@@ -52,12 +52,15 @@ class Recent:
 
 
 def newer(order: dict[str, Any], other: dict[str, Any] | None) -> dict[str, Any]:
-    """The later of two states of an order; the first where they are the same."""
+    """The later of two states of an order; the first where they are the same.
+
+    Their times do not count: a repeat is answered with the state of before, at the time of the repeat.
+    """
     return order if other is None or _rank(order) >= _rank(other) else other
 
 
 def _rank(order: dict[str, Any]) -> tuple[int, bool, int | str]:
-    return rank(order["version"], order["status"], order["updated_at"])
+    return rank(order["version"], order["status"], 0)
 
 
 @dataclass

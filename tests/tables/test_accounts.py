@@ -299,6 +299,11 @@ def test_a_status_asked_for_while_the_order_ended_is_its_final_one(bank: Bank) -
     assert (status["event"], status["status"], status["request_offset"]) == ("order_status", "filled", 9)
 
 
+def test_the_final_status_has_the_limit_that_the_order_ended_with(bank: Bank) -> None:
+    bank.say(new_order("c1", "buy 10 AAPL 100"), fill("c1", "10 @ 99", limit_price="99.5"))
+    assert bank.answer(new_order("c1", "buy 10 AAPL 100"))["limit_price"] == 9_950_000_000
+
+
 def test_a_status_that_comes_after_its_order_is_forgotten_says_so(bank: Bank) -> None:
     bank.say(new_order("c1"), new_order("c1", offset=9), fill("c1", "10 @ 100"))
     bank.say(new_order("c1", logged_us=NOON_US + 2 * WINDOW_US))
