@@ -102,7 +102,7 @@ class Settlement:
         self._changes.touch(order)
         self._free(order, execution, instrument)
 
-    def _finish(self, order: AccountOrder, status: str, execution: Message, at_us: int) -> None:
+    def _finish(self, order: AccountOrder, status: OrderStatus, execution: Message, at_us: int) -> None:
         """Takes an order's end, and the limit that it had then: post-only ones may have been repriced."""
         if order.order_type == "limit":
             order.limit_price_e8 = execution["limit_price"]
