@@ -85,10 +85,17 @@ class LocalPostgres(Part):
 
     async def _waiting(self) -> str:
         """The database is made at the first start, so `SELECT 1` in `postgres` comes first."""
+        import psycopg
+
         missing = await waiting(self.url_of("postgres"))
-        if not missing:
+        if missing:
+            return missing
+        try:
             await self.create(DATABASE)
-        return missing or await waiting(self.url)
+        except psycopg.Error as error:
+            # It may go away between two questions.
+            return str(error).strip()
+        return await waiting(self.url)
 
     async def create(self, database: str) -> str:
         """Makes a database unless it is there; gives its URL."""
