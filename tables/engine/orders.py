@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 # Something that happened: its name first, then what belongs to it (`order_happening`, `trade_happening`).
 Happening = tuple[Any, ...]
 
-# A price that no limit is above.
-NO_LIMIT = 1 << 62
+# A price above all that 63 bits hold.
+NO_LIMIT = 1 << 63
 
 # How an order behaves at present.
 LIMIT, MARKET, TO_LIMIT, PEGGED, TRIGGER = range(5)

@@ -178,3 +178,16 @@ def test_a_fill_or_kill_order_never_fills_in_part(desk: Desk) -> None:
     desk.buy("u", 9, 100, time_in_force="fok", account="me", stp="cancel_oldest")
     assert desk.fields("taker")[-1][0]["status"] == "filled"
     assert desk.ladder() == " | "
+
+
+def test_no_price_is_too_high_for_a_market_order_or_a_stop(desk: Desk) -> None:
+    highest = 90 * 10**17
+    desk.sell("a", 5, highest)
+    desk.sell("c", 5, highest)
+    desk.buy("s", 1, order_type="stop", stop_price=highest)
+    assert desk.buy("b", 1) == [
+        "accepted b",
+        f"1 @ {highest}: a b",
+        "triggered s",
+        f"1 @ {highest}: a s",
+    ]
