@@ -7,7 +7,7 @@ rest was canceled. So no step ever leads to a status of lower precedence, and no
 status that ends the order.
 """
 
-from typing import Literal
+from typing import Final, Literal
 
 from schemas.messages import OrderStatus
 
@@ -23,7 +23,7 @@ Step = Literal[
     "expired",  # what was left ended with its time in force
 ]
 
-TRANSITIONS: dict[OrderStatus, dict[Step, OrderStatus]] = {
+TRANSITIONS: Final[dict[OrderStatus, dict[Step, OrderStatus]]] = {
     "pending_new": {"accepted": "new", "rejected": "rejected"},
     "new": {
         "triggered": "new",

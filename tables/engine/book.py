@@ -76,11 +76,13 @@ def _chain(order: Order | None) -> list[Order]:
 class BookSide:
     """The levels of one side by key, and their keys in order; and in a call, orders without a price.
 
+    `best` is the level of the last key, None where there is none.
+
     `before` has quantity and number of orders of every level touched since `changes` was asked last, as
     they were then; only kept where `watched`, for whoever follows the book.
     """
 
-    __slots__ = ("before", "keys", "levels", "name", "sign", "unpriced", "watched")
+    __slots__ = ("before", "best", "keys", "levels", "name", "sign", "unpriced", "watched")
 
     def __init__(self, name: str, sign: int, watched: bool = True) -> None:
         self.name: str = name
@@ -88,6 +90,7 @@ class BookSide:
         self.watched: bool = watched
         self.keys: list[int] = []
         self.levels: dict[int, Level] = {}
+        self.best: Level | None = None
         self.unpriced: dict[int, Order] = {}
         self.before: dict[int, tuple[int, int]] = {}
 
@@ -96,18 +99,31 @@ class BookSide:
         for key in reversed(self.keys):
             yield self.levels[key]
 
+    def key_of(self, price_e8: int) -> int:
+        """The key of a price, or the price of a key.
+
+        Not by multiplication: compiled, numbers of this size are quick to negate and slow to multiply.
+        """
+        return price_e8 if self.sign > 0 else -price_e8
+
     def open_level(self, key: int) -> Level:
         """The new level of a price that has none."""
-        level = self.levels[key] = Level(key, key * self.sign, not self.watched)
-        insort(self.keys, key)
+        level = self.levels[key] = Level(key, self.key_of(key), not self.watched)
+        keys = self.keys
+        if keys and keys[-1] > key:
+            insort(keys, key)
+        else:
+            keys.append(key)
+            self.best = level
         return level
 
     def close_level(self, level: Level) -> None:
         """Takes an empty level off; the best one at once, another by bisection."""
         key, keys = level.key, self.keys
         del self.levels[key]
-        if keys[-1] == key:
+        if level is self.best:
             keys.pop()
+            self.best = self.levels[keys[-1]] if keys else None
         else:
             del keys[bisect_left(keys, key)]
 
@@ -119,7 +135,7 @@ class BookSide:
 
     def add(self, order: Order) -> None:
         """Rests an order at the back of its level, with its first part shown where it is an iceberg."""
-        key = order.price_e8 * self.sign
+        key = order.price_e8 if self.sign > 0 else -order.price_e8
         level = self.levels.get(key)
         if level is None:
             level = self.open_level(key)
@@ -181,7 +197,7 @@ class BookSide:
             level.special -= 1
         if not hidden:
             level.orders -= 1
-            level.quantity_e8 -= order.shown_e8()
+            level.quantity_e8 -= order.leaves_e8 if extra is None else order.shown_e8()
 
     def show(self, order: Order, shown_e8: int, leaves_e8: int) -> None:
         """Changes what is left and shown of a resting order; it keeps its place."""
@@ -204,7 +220,7 @@ class BookSide:
 
     def best_e8(self) -> int:
         """The best price, hidden orders counted; 0 where there is none."""
-        return self.keys[-1] * self.sign if self.keys else 0
+        return 0 if self.best is None else self.best.price_e8
 
     def orders(self) -> list[Order]:
         """Every order of the side by priority; those without a price before all that are not better."""
@@ -245,7 +261,7 @@ class BookSide:
                 level.touched = False
                 quantity_e8, orders = level.quantity_e8, level.orders
             if (quantity_e8, orders) != before[key]:
-                changed.append(LevelView(key * self.sign, quantity_e8, orders))
+                changed.append(LevelView(self.key_of(key), quantity_e8, orders))
         return changed
 
 

@@ -54,6 +54,7 @@ def check_uncrossed(market: Market) -> None:
 
 def _check_side(market: Market, side: BookSide) -> None:
     assert side.keys == sorted(side.levels), "keys != levels"
+    assert side.best is (side.levels[side.keys[-1]] if side.keys else None), "another level is the best"
     for key, level in side.levels.items():
         assert level.key == key, f"a level away from its price {level.price_e8}"
         assert level.price_e8 == key * side.sign, f"a level away from its price {level.price_e8}"

@@ -1,6 +1,6 @@
 """What a new order or a replace must fulfil; the first that fails is the reason."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from tables.engine import entering, lists
 from tables.engine.orders import LIMIT, PLAIN_FORCES, Instructions, Order
@@ -9,13 +9,13 @@ from tables.instrument_rules import InstrumentRules
 if TYPE_CHECKING:
     from tables.engine.market import Market
 
-CALLS = ("pre_open", "opening_auction", "volatility_auction", "closing_auction")
-OPENINGS = ("pre_open", "opening_auction")
-TRIGGERED = ("stop", "stop_limit", "trailing_stop", "market_if_touched")
-MARKET_LIKE = ("market", "stop", "trailing_stop", "market_if_touched")
-CANNOT_BE_REPLACED = ("pre_open", "opening_auction", "volatility_auction", "closing_auction")
-FORCES = (*PLAIN_FORCES, "gtd", "at_open", "at_close", "auction", "crossing")
-PERCENT_MAX_E8 = 100 * 100_000_000
+CALLS: Final = ("pre_open", "opening_auction", "volatility_auction", "closing_auction")
+OPENINGS: Final = ("pre_open", "opening_auction")
+TRIGGERED: Final = ("stop", "stop_limit", "trailing_stop", "market_if_touched")
+MARKET_LIKE: Final = ("market", "stop", "trailing_stop", "market_if_touched")
+CANNOT_BE_REPLACED: Final = ("pre_open", "opening_auction", "volatility_auction", "closing_auction")
+FORCES: Final = (*PLAIN_FORCES, "gtd", "at_open", "at_close", "auction", "crossing")
+PERCENT_MAX_E8: Final = 100 * 100_000_000
 
 
 class Asked:

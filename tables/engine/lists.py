@@ -3,7 +3,7 @@
 What a fill or an end of a member asks for is queued and worked off when whatever caused it is done.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from tables.engine import entering
 from tables.engine.orders import HELD, Order
@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from tables.engine.market import Market
 
 # Kinds of actions.
-CANCEL, RELEASE, ENTER = range(3)
+CANCEL: Final = 0
+RELEASE: Final = 1
+ENTER: Final = 2
 
 
 class OrderList:

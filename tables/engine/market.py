@@ -8,6 +8,7 @@ A command returns what happened, in order. Times are microseconds and never go b
 """
 
 from heapq import heappop, heappush
+from typing import Final
 
 from tables.engine import auction, entering, lists, pegs, replacing, sessions, triggers
 from tables.engine.book import BookSide, Level
@@ -29,12 +30,12 @@ from tables.engine.orders import (
 )
 from tables.instrument_rules import InstrumentRules
 
-CALLS = ("pre_open", "opening_auction", "volatility_auction", "closing_auction")
-AUCTIONS = ("opening_auction", "volatility_auction", "closing_auction")
-SESSIONS = (*CALLS, "continuous", "halt", "closed")
+CALLS: Final = ("pre_open", "opening_auction", "volatility_auction", "closing_auction")
+AUCTIONS: Final = ("opening_auction", "volatility_auction", "closing_auction")
+SESSIONS: Final = (*CALLS, "continuous", "halt", "closed")
 
-# No time is later.
-NEVER_US = 1 << 62
+# No time is later; the last that compiled code compares as a word.
+NEVER_US: Final = (1 << 62) - 1
 
 
 class Market:
@@ -146,45 +147,52 @@ class Market:
             or order.extra is not None
             or reason
             or at_us >= self.wake_us
-            or order.order_id in self.live
+            # Most orders rest, so it is among the live ones at once: a second look would cost more.
+            or self.live.setdefault(order.order_id, order) is not order
         ):
             return entering.new(self, order, at_us, reason)
         entry = self.arrivals + 1
-        self.arrivals = entry
-        order.entry = order.arrival = entry
+        self.arrivals = order.entry = order.arrival = entry
         order.status = "new"
         order.version = 1
-        said = [order_happening("accepted", order)]
+        quantity: object = order.quantity_e8
+        # As `order_happening` says it, of an order of which most is known.
+        said: list[Happening] = [
+            ("accepted", order, "new", 1, quantity, order.limit_price_e8, 0, quantity, 0, "NONE", "")
+        ]
         force = order.time_in_force
         if force == "fok" and not self._fillable(order, said):
+            del self.live[order.order_id]
             return said
-        side = self.asks if order.sign > 0 else self.bids
-        keys = side.keys
-        limit_e8 = order.limit_price_e8
         if order.sign > 0:
-            if keys and (not limit_e8 or -keys[-1] <= limit_e8):
-                self._take(order, side, -(limit_e8 or NO_LIMIT), at_us, said)
-        elif keys and keys[-1] >= limit_e8:
-            self._take(order, side, limit_e8, at_us, said)
-        if order.leaves_e8:
-            if order.kind == LIMIT and (force == "gtc" or force == "day"):
-                self.live[order.order_id] = order
-                (self.bids if order.sign > 0 else self.asks).add(order)
-            else:
+            side, against = self.bids, self.asks
+            limit_key = -(order.limit_price_e8 or NO_LIMIT)
+        else:
+            side, against = self.asks, self.bids
+            limit_key = order.limit_price_e8
+        first_e8 = 0
+        best = against.best
+        if best is not None and best.key >= limit_key:
+            first_e8 = best.price_e8
+            self._take(order, against, limit_key, at_us, said)
+        if order.leaves_e8 and order.kind == LIMIT and (force == "gtc" or force == "day"):
+            side.add(order)
+        else:
+            self.live.pop(order.order_id, None)
+            if order.leaves_e8:
                 self._end(order, "canceled", "MATCHING_NO_LIQUIDITY", said)
-        if self.triggers and len(said) > 1:
-            return self._look(said, at_us)
-        return said
+        return self._look(first_e8, said, at_us) if first_e8 and self.triggers else said
 
     def cancel(self, order: Order | None, at_us: int, reason: str) -> list[Happening]:
         """Cancels a live order of this market; None: one that is not."""
         if order is None or self.unusual or order.extra is not None or at_us >= self.wake_us:
             return self._cancel_unusual(order, at_us, reason)
-        said: list[Happening] = []
         (self.bids if order.sign > 0 else self.asks).remove(order)
         del self.live[order.order_id]
-        self._end(order, "canceled", reason, said)
-        return said
+        order.leaves_e8 = 0
+        order.status = "canceled"
+        order.version += 1
+        return [order_happening("canceled", order, reason)]
 
     def _cancel_unusual(self, order: Order | None, at_us: int, reason: str) -> list[Happening]:
         self.begin(at_us)
@@ -224,24 +232,27 @@ class Market:
         said.append(order_happening("replaced", order))
         if kept:
             return said
+        first_e8 = 0
         if leaves_e8:
             against = self.asks if order.sign > 0 else self.bids
-            self._take(order, against, price_e8 * against.sign, at_us, said)
+            first_e8 = against.best_e8()
+            self._take(order, against, against.key_of(price_e8), at_us, said)
         if order.leaves_e8:
             order.arrival = self.next_arrival()
             side.add(order)
         else:
             self.live.pop(order.order_id, None)
-        return self._look(said, at_us) if self.triggers else said
+        return self._look(first_e8, said, at_us) if len(said) > 1 and self.triggers else said
 
-    def _look(self, said: list[Happening], at_us: int) -> list[Happening]:
-        """Goes on with what the trades of a plain order trigger, if anything."""
-        prices = [(happening[2], happening[2]) for happening in said if happening[0] == "trade"]
-        if not prices:
+    def _look(self, first_e8: int, said: list[Happening], at_us: int) -> list[Happening]:
+        """Goes on with what the trades of a plain order trigger, if anything; the first price, and the
+        last one, have all others between them.
+        """
+        low_e8, high_e8 = self.fall_at_e8, self.rise_at_e8
+        if low_e8 < first_e8 < high_e8 and low_e8 < self.last_e8 < high_e8:
             return said
-        if not (triggers.reaches(self, *prices[0]) or triggers.reaches(self, *prices[-1])):
-            return said
-        self.said, self.at_us, self.prices = said, at_us, prices
+        self.prices = [(happening[2], happening[2]) for happening in said if happening[0] == "trade"]
+        self.said, self.at_us = said, at_us
         return self.finish()
 
     def end_all(self, orders: list[Order], how: str, reason: str, at_us: int) -> list[Happening]:
@@ -502,12 +513,13 @@ class Market:
 
     def _take(self, taker: Order, side: BookSide, limit_key: int, at_us: int, said: list[Happening]) -> None:
         """Trades a plain order with what it crosses."""
-        keys, levels = side.keys, side.levels
         leaves_e8 = taker.leaves_e8
-        if not self.static_e8 and keys and keys[-1] >= limit_key:
-            self.static_e8 = levels[keys[-1]].price_e8
-        while leaves_e8 and keys and keys[-1] >= limit_key:
-            level = levels[keys[-1]]
+        while leaves_e8:
+            level = side.best
+            if level is None or level.key < limit_key:
+                return
+            if not self.static_e8:
+                self.static_e8 = level.price_e8
             if level.special:
                 self._take_special(taker, at_us, said)
                 return
@@ -526,38 +538,52 @@ class Market:
         self.prices.clear()
 
     def _take_level(self, taker: Order, level: Level, leaves_e8: int, said: list[Happening]) -> int:
-        """Takes from one level, oldest first; returns the quantity still wanted."""
+        """Takes from one level, oldest first; returns the quantity still wanted.
+
+        Compiled, a number that is told becomes an object, which costs as much as all else here: those of
+        type `object` are told more than once.
+        """
         price_e8, live, side_name = level.price_e8, self.live, taker.side
+        price: object = price_e8
+        taker_quantity: object = taker.quantity_e8
+        taker_limit: object = taker.limit_price_e8
         maker = level.oldest
-        wanted_e8, number = leaves_e8, self.trades
+        wanted_e8, number, version = leaves_e8, self.trades, taker.version
+        cum_e8, notional_e16, status = taker.cum_quantity_e8, taker.cum_notional_e16, taker.status
         while maker is not None and leaves_e8:
             quantity_e8 = maker.leaves_e8
             if quantity_e8 <= leaves_e8:
-                maker.leaves_e8 = 0
+                maker_leaves_e8 = 0
                 maker.status = "filled"
             else:
-                maker.leaves_e8 = quantity_e8 - leaves_e8
+                maker_leaves_e8 = quantity_e8 - leaves_e8
                 maker.status = "partially_filled"
                 quantity_e8 = leaves_e8
-            leaves_e8 -= quantity_e8
+            traded: object = quantity_e8
             value_e16 = quantity_e8 * price_e8
-            taker.leaves_e8 = leaves_e8
-            taker.cum_quantity_e8 += quantity_e8
-            taker.cum_notional_e16 += value_e16
-            taker.status = "partially_filled" if leaves_e8 else "filled"
-            taker.version += 1
-            maker.cum_quantity_e8 += quantity_e8
-            maker.cum_notional_e16 += value_e16
-            maker.version += 1
+            # Sums that begin are not added: values do not fit into a word.
+            notional_e16 = notional_e16 + value_e16 if cum_e8 else value_e16
+            cum_e8 += quantity_e8
+            leaves_e8 -= quantity_e8
+            status = "partially_filled" if leaves_e8 else "filled"
+            version += 1
             number += 1
+            maker.leaves_e8 = maker_leaves_e8
+            maker_cum = traded
+            if maker.cum_quantity_e8:
+                maker_cum = maker.cum_quantity_e8 = maker.cum_quantity_e8 + quantity_e8
+                maker.cum_notional_e16 += value_e16
+            else:
+                maker.cum_quantity_e8, maker.cum_notional_e16 = quantity_e8, value_e16
+            maker.version += 1
             said.append((
-                "trade", number, price_e8, quantity_e8, side_name,
-                taker, taker.status, taker.version, taker.quantity_e8, taker.limit_price_e8,
-                taker.cum_quantity_e8, leaves_e8, taker.cum_notional_e16,
-                maker, maker.status, maker.version, maker.quantity_e8, maker.limit_price_e8,
-                maker.cum_quantity_e8, maker.leaves_e8, maker.cum_notional_e16,
+                "trade", number, price, traded, side_name,
+                taker, status, version, taker_quantity, taker_limit, cum_e8, leaves_e8, notional_e16,
+                maker, maker.status, maker.version, maker.quantity_e8 if maker_leaves_e8 else maker_cum,
+                price if maker.extra is None else maker.limit_price_e8,
+                maker_cum, maker_leaves_e8, maker.cum_notional_e16,
             ))  # fmt: skip
-            if maker.leaves_e8:
+            if maker_leaves_e8:
                 break
             del live[maker.order_id]
             newer = maker.newer
@@ -567,6 +593,8 @@ class Market:
                 self.drop(maker)
             maker = newer
         self.trades = number
+        taker.leaves_e8, taker.status, taker.version = leaves_e8, status, version
+        taker.cum_quantity_e8, taker.cum_notional_e16 = cum_e8, notional_e16
         level.oldest = maker
         if maker is None:
             level.newest = None

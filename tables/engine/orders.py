@@ -4,7 +4,7 @@ A plain order (limit or market; day, gtc, ioc, fok; nothing else asked for) has 
 unusual about an order is in its `Instructions`, so that plain orders pay neither memory nor time for it.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from tables.orders import TRANSITIONS
 
@@ -16,12 +16,16 @@ if TYPE_CHECKING:
 Happening = tuple[Any, ...]
 
 # A price above all that 63 bits hold.
-NO_LIMIT = 1 << 63
+NO_LIMIT: Final = 1 << 63
 
-# How an order behaves at present.
-LIMIT, MARKET, TO_LIMIT, PEGGED, TRIGGER = range(5)
+# How an order behaves at present. One by one, since compiled code then has them in place.
+LIMIT: Final = 0
+MARKET: Final = 1
+TO_LIMIT: Final = 2
+PEGGED: Final = 3
+TRIGGER: Final = 4
 
-KINDS = {
+KINDS: Final = {
     "limit": LIMIT,
     "market": MARKET,
     "market_to_limit": TO_LIMIT,
@@ -33,10 +37,15 @@ KINDS = {
 }
 
 # Where a live order is; nowhere while it enters.
-BOOK, TRIGGERS, CONTINGENT, PARKED, HELD, NOWHERE = range(6)
-PLACES = ("book", "triggers", "contingent", "parked", "held", "nowhere")
+BOOK: Final = 0
+TRIGGERS: Final = 1
+CONTINGENT: Final = 2
+PARKED: Final = 3
+HELD: Final = 4
+NOWHERE: Final = 5
+PLACES: Final = ("book", "triggers", "contingent", "parked", "held", "nowhere")
 
-PLAIN_FORCES = ("day", "gtc", "ioc", "fok")
+PLAIN_FORCES: Final = ("day", "gtc", "ioc", "fok")
 
 
 class Instructions:
@@ -169,6 +178,11 @@ class Order:
         quantity_e8: int,
         limit_price_e8: int,
     ) -> None:
+        # Compiled, this is how they lie in memory: first what neighbors in the book touch.
+        self.level: Level | None = None
+        self.older: Order | None = None
+        self.newer: Order | None = None
+        self.extra: Instructions | None = None
         self.symbol: str = symbol
         self.order_id: str = order_id
         self.account: str = account
@@ -189,10 +203,6 @@ class Order:
         self.version: int = 0
         self.entry: int = 0
         self.arrival: int = 0
-        self.level: Level | None = None
-        self.older: Order | None = None
-        self.newer: Order | None = None
-        self.extra: Instructions | None = None
         self.entered_by: str = ""
         self.door: str = "unknown"
         self.logged: bool = False

@@ -1,6 +1,6 @@
 """Replace: what may be changed, what keeps the place, and what becomes of the order."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from tables.engine import checks, entering, lists
 from tables.engine.checks import Asked
@@ -22,7 +22,7 @@ from tables.engine.orders import (
 if TYPE_CHECKING:
     from tables.engine.market import Market
 
-LASTING = ("day", "gtc", "gtd")
+LASTING: Final = ("day", "gtc", "gtd")
 
 
 def replace(
