@@ -1,13 +1,12 @@
 """Orders that enter: accepted, traded as takers, and put where what is left of them belongs."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from schemas.numbers import format_e8
 from tables.engine import checks, lists, pegs, sessions, taking
 from tables.engine.orders import (
     CONTINGENT,
     LIMIT,
-    MARKET,
     PARKED,
     PEGGED,
     TO_LIMIT,
@@ -21,9 +20,9 @@ from tables.engine.orders import (
 if TYPE_CHECKING:
     from tables.engine.market import Market
 
-OPENINGS = ("pre_open", "opening_auction")
-AUCTIONS = ("opening_auction", "volatility_auction", "closing_auction")
-MARKET_TO_LIMIT_NONE = "MATCHING_NO_LIQUIDITY"
+OPENINGS: Final = ("pre_open", "opening_auction")
+AUCTIONS: Final = ("opening_auction", "volatility_auction", "closing_auction")
+MARKET_TO_LIMIT_NONE: Final = "MATCHING_NO_LIQUIDITY"
 
 
 def new(market: "Market", order: Order, at_us: int, reason: str) -> list[Happening]:
@@ -120,7 +119,7 @@ def _limit_e8(market: "Market", order: Order, price_e8: int) -> int:
 def would_trade(market: "Market", order: Order, limit_e8: int) -> bool:
     """Whether the best price of the other side, hidden orders counted, is within a limit."""
     side = market.against(order)
-    return bool(side.keys) and side.keys[-1] >= limit_e8 * side.sign
+    return side.best is not None and side.best.key >= side.key_of(limit_e8)
 
 
 def repriced_e8(market: "Market", order: Order) -> int:
@@ -191,23 +190,28 @@ def shortage(available_e8: int, asked_e8: int) -> str:
 
 def release_contingent(market: "Market") -> bool:
     """Has the first contingent order that can have what it requires enter; returns whether one did."""
-    contingent = market.contingent
-    for entry in sorted(contingent):
-        order = contingent[entry]
-        need_e8 = order.needs_e8()
-        if order.kind in (LIMIT, MARKET, TO_LIMIT) and _can_have(market, order, need_e8):
-            market.take_out(order)
-            enter(market, order)
-            lists.work_off(market)
-            return True
-    return False
+    first: Order | None = None
+    for order in market.contingent.values():
+        if (first is None or order.entry < first.entry) and _can_have(market, order):
+            first = order
+    if first is None:
+        return False
+    market.take_out(first)
+    enter(market, first)
+    lists.work_off(market)
+    return True
 
 
-def _can_have(market: "Market", order: Order, need_e8: int) -> bool:
+def _can_have(market: "Market", order: Order) -> bool:
+    side = market.asks if order.sign > 0 else market.bids
+    best, kind = side.best, order.kind
+    if best is None or kind in (PEGGED, TRIGGER):
+        return False
     worst_e8 = market.worst_e8(order)
-    if order.kind == TO_LIMIT:
-        best_e8 = market.against(order).best_e8()
-        if not best_e8:
-            return False
-        worst_e8 = _limit_e8(market, order, best_e8)
+    if kind == TO_LIMIT:
+        worst_e8 = _limit_e8(market, order, best.price_e8)
+    # Most are too far away; that is asked first, since all are asked after every command.
+    if best.key < side.key_of(worst_e8):
+        return False
+    need_e8 = order.needs_e8()
     return taking.available_e8(market, order, need_e8, worst_e8) >= need_e8

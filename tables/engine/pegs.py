@@ -19,10 +19,14 @@ def references(market: "Market") -> tuple[int, int]:
 
 
 def _displayed_e8(side: BookSide) -> int:
-    for level in side:
-        for order in level.displayed():
-            if order.kind != PEGGED:
-                return level.price_e8
+    keys = side.keys
+    for at in range(len(keys) - 1, -1, -1):
+        level = side.levels[keys[at]]
+        order = level.oldest
+        while order is not None and order.kind == PEGGED:
+            order = order.newer
+        if order is not None:
+            return level.price_e8
     return 0
 
 
@@ -40,8 +44,7 @@ def target_e8(market: "Market", order: Order, best: tuple[int, int]) -> int:
         return 0
     price_e8 = reference_e8 + extra.peg_offset_e8
     if order.sign > 0:
-        for most_e8 in (order.limit_price_e8, market.high_e8):
-            price_e8 = min(price_e8, most_e8 or price_e8)
+        price_e8 = min(price_e8, order.limit_price_e8 or price_e8, market.high_e8 or price_e8)
         return market.rules.down(price_e8) if price_e8 > 0 else 0
     price_e8 = max(price_e8, order.limit_price_e8, market.low_e8)
     return market.rules.up(price_e8) if price_e8 > 0 else 0
@@ -53,14 +56,13 @@ def move(market: "Market") -> bool:
         return False
     best = references(market)
     moving: list[tuple[int, int]] = []
-    for entry in sorted(market.pegs):
-        order = market.pegs[entry]
+    for entry, order in market.pegs.items():
         place = BOOK if order.extra is None else order.extra.place
         if place in (BOOK, PARKED):
             price_e8 = target_e8(market, order, best)
             if price_e8 != order.price_e8:
                 moving.append((entry, price_e8))
-    for entry, price_e8 in moving:
+    for entry, price_e8 in sorted(moving):
         found = market.pegs.get(entry)
         if market.session != "continuous":
             break

@@ -4,7 +4,7 @@ A taker meets the other side by priority, at the maker's price, within its limit
 asks of lists is queued; `market.collared` says that a collar stopped it.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from tables.engine import lists
 from tables.engine.book import BookSide, Level
@@ -20,19 +20,20 @@ from tables.engine.orders import (
 if TYPE_CHECKING:
     from tables.engine.market import Market
 
-BPS = 10_000
+BPS: Final = 10_000
 
 
 def take(market: "Market", taker: Order) -> None:
     """Trades a taker with the book until it has all, or the book has nothing more for it."""
     side = market.against(taker)
-    keys = side.keys
-    limit_key = market.worst_e8(taker) * side.sign
+    limit_key = side.key_of(market.worst_e8(taker))
     rules = market.rules
     collars = rules.static_collar_bps or rules.dynamic_collar_bps
     pro_rata = rules.allocation == "pro_rata"
-    while taker.leaves_e8 and keys and keys[-1] >= limit_key:
-        level = side.levels[keys[-1]]
+    while taker.leaves_e8:
+        level = side.best
+        if level is None or level.key < limit_key:
+            return
         if collars and outside(market, level.price_e8, market.last_e8, market.static_e8):
             market.collared = True
             return
@@ -210,16 +211,18 @@ def _shares(market: "Market", makers: list[Order], wanted_e8: int) -> list[int]:
 def available_e8(market: "Market", taker: Order, wanted_e8: int, worst_e8: int) -> int:
     """How much the book has for a taker up to a price, by priority; may stop counting once it is enough."""
     side = market.against(taker)
-    limit_key = worst_e8 * side.sign
+    limit_key = side.key_of(worst_e8)
     own = prevention(market, taker)
     rules = market.rules
     collars = bool(rules.static_collar_bps or rules.dynamic_collar_bps)
     last_e8, static_e8 = market.last_e8, market.static_e8
     found_e8 = 0
-    for level in side:
-        price_e8 = level.price_e8
-        if found_e8 >= wanted_e8 or level.key < limit_key:
+    keys = side.keys
+    for at in range(len(keys) - 1, -1, -1):
+        if found_e8 >= wanted_e8 or keys[at] < limit_key:
             break
+        level = side.levels[keys[at]]
+        price_e8 = level.price_e8
         if collars and outside(market, price_e8, last_e8, static_e8):
             break
         before_e8 = found_e8

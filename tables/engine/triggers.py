@@ -4,7 +4,7 @@
 stay between them, no order has to be asked.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from tables.engine import entering, lists
 from tables.engine.orders import LIMIT, MARKET, NO_LIMIT, Order, order_happening
@@ -12,7 +12,7 @@ from tables.engine.orders import LIMIT, MARKET, NO_LIMIT, Order, order_happening
 if TYPE_CHECKING:
     from tables.engine.market import Market
 
-PERCENT_E8 = 100 * 100_000_000
+PERCENT_E8: Final = 100 * 100_000_000
 
 
 def watch(market: "Market", order: Order) -> None:
@@ -56,17 +56,25 @@ def trail(market: "Market", order: Order, price_e8: int) -> None:
     if extra is None:
         return
     away_e8 = extra.trail_amount_e8 or price_e8 * extra.trail_percent_e8 // PERCENT_E8
-    stop_e8, rules = extra.stop_e8, market.rules
+    stop_e8 = extra.stop_e8
+    # On a tick it is further away still, so what is no nearer now will not be then.
     if order.sign < 0:
         moved_e8 = price_e8 - away_e8
-        moved_e8 = rules.down(moved_e8) if moved_e8 > 0 else 0
-        stop_e8 = max(stop_e8, moved_e8)
+        if moved_e8 <= stop_e8:
+            return
+        moved_e8 = market.rules.down(moved_e8)
+        if moved_e8 <= stop_e8:
+            return
     else:
-        moved_e8 = rules.up(price_e8 + away_e8)
-        stop_e8 = min(stop_e8 or moved_e8, moved_e8)
-    if stop_e8 != extra.stop_e8:
-        extra.stop_e8 = stop_e8
-        market.changed.append(order)
+        moved_e8 = price_e8 + away_e8
+        if stop_e8 and moved_e8 >= stop_e8:
+            return
+        moved_e8 = market.rules.up(moved_e8)
+        if stop_e8 and moved_e8 >= stop_e8:
+            return
+    extra.stop_e8 = moved_e8
+    market.changed.append(order)
+    _bound(market, order)
 
 
 def look(market: "Market") -> bool:
@@ -127,7 +135,6 @@ def _trail_all(market: "Market", buys_e8: int, sells_e8: int) -> None:
         price_e8 = buys_e8 if order.sign > 0 else sells_e8
         if price_e8:
             trail(market, order, price_e8)
-            _bound(market, order)
 
 
 def _release(market: "Market", orders: list[Order]) -> None:
