@@ -62,7 +62,10 @@ class Filter:
                 self._read = Csv(line)
                 return []
         command = self._read(line)
-        return [*self._say(self._happenings(command)), *self._depths(command)]
+        said = self._say(self._happenings(command))
+        if self._books:
+            said += self._depths(command)
+        return said
 
     def _happenings(self, command: Command) -> Happenings:
         at_us = command.get("at_us", self._at_us + 1)
@@ -97,16 +100,17 @@ class Filter:
             return refused
         return self._reduce_only.refusal(command) if command.get("reduce_only") else None
 
-    def _say(self, happenings: Happenings) -> Iterator[bytes]:
-        for happening in happenings:
-            self._seq += 1
-            if not self._only or happening["event"] in self._only:
-                yield shown(happening, self.lines, self._seq)
+    def _say(self, happenings: Happenings) -> list[bytes]:
+        line, seq, only = self.lines, self._seq, self._only
+        self._seq += len(happenings)
+        return [
+            shown(happening, line, number)
+            for number, happening in enumerate(happenings, seq + 1)
+            if not only or happening["event"] in only
+        ]
 
     def _depths(self, command: Command) -> Iterator[bytes]:
         """The book of the command's symbol, of all where it names none."""
-        if not self._books:
-            return
         symbol = command.get("symbol")
         self._symbols |= {symbol} if symbol else set()
         for name in [symbol] if symbol else sorted(self._symbols):

@@ -86,7 +86,8 @@ def _decimal(value: Any) -> int:
 
 def _text(value: Any) -> str:
     if value.__class__ is str and value and value.isprintable():
-        return str(value)
+        text: str = value
+        return text
     if value.__class__ is int or (value.__class__ is Digits and value.isdigit()):
         return str(value)
     raise ValueError(f"must be a text of printable characters, not {value!r}")

@@ -18,8 +18,10 @@ def decimal(value_e8: int | None) -> str | None:
     return None if value_e8 is None else format_e8(value_e8)
 
 
-def _order(happening: Happening) -> Shown:
+def _order(happening: Happening, line: int, seq: int) -> Shown:
     return {
+        "line": line,
+        "seq": seq,
         "event": happening["event"],
         "symbol": happening["symbol"],
         "account": happening["account"],
@@ -44,8 +46,10 @@ def _party(party: Happening) -> Shown:
     }
 
 
-def _trade(happening: Happening) -> Shown:
+def _trade(happening: Happening, line: int, seq: int) -> Shown:
     return {
+        "line": line,
+        "seq": seq,
         "event": "trade",
         "trade_id": happening["trade_id"],
         "symbol": happening["symbol"],
@@ -57,8 +61,10 @@ def _trade(happening: Happening) -> Shown:
     }
 
 
-def _prevented(happening: Happening) -> Shown:
+def _prevented(happening: Happening, line: int, seq: int) -> Shown:
     return {
+        "line": line,
+        "seq": seq,
         "event": "self_trade_prevented",
         "symbol": happening["symbol"],
         "price": decimal(happening["price"]),
@@ -68,23 +74,24 @@ def _prevented(happening: Happening) -> Shown:
     }
 
 
-def _session(happening: Happening) -> Shown:
-    return {name: happening[name] for name in ("event", "symbol", "session", "reason")}
+def _session(happening: Happening, line: int, seq: int) -> Shown:
+    said = {name: happening[name] for name in ("event", "symbol", "session", "reason")}
+    return {"line": line, "seq": seq, **said}
 
 
-def _indicative(happening: Happening) -> Shown:
+def _indicative(happening: Happening, line: int, seq: int) -> Shown:
     numbers = {name: decimal(happening[name]) for name in ("price", "quantity", "imbalance")}
-    return {"event": "indicative", "symbol": happening["symbol"], **numbers}
+    return {"line": line, "seq": seq, "event": "indicative", "symbol": happening["symbol"], **numbers}
 
 
-def _resting(happening: Happening) -> Shown:
-    shown = _order({**happening, "reason": "NONE"})
+def _resting(happening: Happening, line: int, seq: int) -> Shown:
+    shown = _order({**happening, "reason": "NONE"}, line, seq)
     del shown["reason"]
     shown |= {name: happening[name] for name in ("order_type", "time_in_force", "place")}
     return shown | {name: decimal(happening[name]) for name in ("price", "shown_quantity", "stop_price")}
 
 
-SHOW: dict[str, Callable[[Happening], Shown]] = {
+SHOW: dict[str, Callable[[Happening, int, int], Shown]] = {
     **dict.fromkeys(
         (
             "accepted",
@@ -109,7 +116,7 @@ EVENTS = (*SHOW, "book")
 
 def shown(happening: Happening, line: int, seq: int) -> bytes:
     """A happening as a line of JSON without its end."""
-    return dumps({"line": line, "seq": seq, **SHOW[happening["event"]](happening)})
+    return dumps(SHOW[happening["event"]](happening, line, seq))
 
 
 def shown_book(symbol: str, depth: Any, line: int, seq: int) -> bytes:
