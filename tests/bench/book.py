@@ -11,7 +11,7 @@ Python does by itself. Whether the engine runs compiled (`make compiled`) is sai
 import gc
 import random
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from statistics import median
 from time import process_time_ns
 from typing import Any, NamedTuple
@@ -105,7 +105,12 @@ def empty_market() -> Market:
     return Market(SYMBOL, InstrumentRules(SYMBOL), {})
 
 
-def run_engine(market: Market, commands: list[Command]) -> None:
+def plain(commands: list[Command]) -> list[others.Told]:
+    """Commands as plain tuples: taking a named one apart takes Python a tenth of a microsecond."""
+    return [(*command,) for command in commands]
+
+
+def run_engine(market: Market, commands: Sequence[others.Told]) -> None:
     """The engine's step: an order made and entered, or canceled; what happened is told, and dropped."""
     live, new, cancel = market.live, market.new, market.cancel
     for name, side, price_e8, quantity_e8 in commands:
@@ -244,7 +249,10 @@ def figures() -> list[Figure]:
             run_engine(market, first)
             return with_features(market) if special else market
 
-        return Figure(name, len(commands), prepare, lambda market: run_engine(market, commands))
+        ready = plain(commands)
+        return Figure(name, len(commands), prepare, lambda market: run_engine(market, ready))
+
+    ready = plain(mix)
 
     def other(name: str, make: Callable[[], others.Run]) -> Figure:
         def prepare() -> others.Run:
@@ -252,7 +260,7 @@ def figures() -> list[Figure]:
             run(filling)
             return run
 
-        return Figure(f"{name}, mix", COMMANDS, prepare, lambda run: run(mix))
+        return Figure(f"{name}, mix", COMMANDS, prepare, lambda run: run(ready))
 
     def dicts() -> Engine:
         prepared = Engine()

@@ -9,18 +9,10 @@ the timed step, as ours does, and says of trades what it says. `orderly-chaos` i
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from importlib import import_module
-from typing import Any, Protocol
+from typing import Any
 
-
-class Told(Protocol):
-    """A command: an order, or where `side` is empty the cancel of one."""
-
-    name: str
-    side: str
-    price_e8: int
-    quantity_e8: int
-
-
+# A command: name, side, price and quantity; the cancel of one where the side is empty.
+Told = tuple[str, str, int, int]
 Run = Callable[[Sequence[Told]], None]
 LOT = 100_000_000
 TICK = 1_000_000
@@ -34,7 +26,7 @@ def orderly_chaos() -> Run:
     ids: dict[str, int] = {}
 
     def run(commands: Sequence[Told]) -> None:
-        for name, side, price_e8, quantity_e8 in commands:  # type: ignore[misc]
+        for name, side, price_e8, quantity_e8 in commands:
             if side:
                 number = ids[name] = len(ids) + 1
                 enter = book.limit_buy if side == "buy" else book.limit_sell
@@ -52,7 +44,7 @@ def cython_orderbook() -> Run:
     ids: dict[str, str] = {}
 
     def run(commands: Sequence[Told]) -> None:
-        for name, side, price_e8, quantity_e8 in commands:  # type: ignore[misc]
+        for name, side, price_e8, quantity_e8 in commands:
             if side:
                 which = module.OrderSide.BID if side == "buy" else module.OrderSide.ASK
                 order = module.Order(
@@ -73,7 +65,7 @@ def lightmatchingengine() -> Run:
     ids: dict[str, int] = {}
 
     def run(commands: Sequence[Told]) -> None:
-        for name, side, price_e8, quantity_e8 in commands:  # type: ignore[misc]
+        for name, side, price_e8, quantity_e8 in commands:
             if side:
                 which = module.Side.BUY if side == "buy" else module.Side.SELL
                 order, _ = engine.add_order("X", price_e8 // TICK, quantity_e8 // LOT, which)
@@ -91,7 +83,7 @@ def pyorderbook() -> Run:
     orders: dict[str, Any] = {}
 
     def run(commands: Sequence[Told]) -> None:
-        for name, side, price_e8, quantity_e8 in commands:  # type: ignore[misc]
+        for name, side, price_e8, quantity_e8 in commands:
             if side:
                 make = module.bid if side == "buy" else module.ask
                 order = orders[name] = make("X", price_e8 // TICK, quantity_e8 // LOT)
