@@ -356,7 +356,7 @@ EXPLANATIONS: dict[Reason, Explanation] = {
     ),
     "MATCHING_LIMIT_STATE": Explanation(
         "The market stood at its band for 15 seconds.",
-        "Wait for the end of the volatility auction.",
+        "Trading begins again after five minutes, with an auction; orders are taken meanwhile.",
     ),
     "MATCHING_COLLAR": Explanation(
         "The next trade would have been too far from the last.",

@@ -35,6 +35,7 @@ class Market:
         self.quote: dict[str, int | None] = {"buy": None, "sell": None}
         self.low = self.high = 0
         self.limit_since_us: int | None = None
+        self.pause_until_us: int | None = None
         # Prices that stops have not looked at, as seen by buys and by sells; stops that only know `last`.
         self.looks: list[dict[str, int | None]] = []
         self.fresh: list[Order] = []

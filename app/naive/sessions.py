@@ -13,7 +13,8 @@ def change_session(market: Market, session: str, reason: str = "NONE") -> None:
         market.interrupted = left
         market.session = session
         market.looks, market.fresh = [], []
-        market.indicated, market.limit_since_us = (None, 0, 0), None
+        market.indicated = (None, 0, 0)
+        market.limit_since_us = market.pause_until_us = None
         _say(market, reason)
         _join(market)
     else:

@@ -8,6 +8,7 @@ from app.naive.sessions import change_session, takes, waits
 from app.naive.trading import available, bound_on_entering, enter
 
 LIMIT_STATE_US = 15_000_000
+PAUSE_US = 300_000_000
 _100_PERCENT = 100 * 10**8
 
 
@@ -164,12 +165,30 @@ def target(market: Market, order: Order) -> int | None:
 
 
 def begin(market: Market, at_us: int) -> None:
-    """What time alone does."""
-    if market.limit_since_us is not None and at_us - market.limit_since_us >= LIMIT_STATE_US:
+    """What time alone does: each thing when it is due, as if a command had come then."""
+    while (due_us := _next_due_us(market)) is not None and due_us <= at_us:
+        _fall_due(market, due_us)
+        finish(market, due_us)
+
+
+def _next_due_us(market: Market) -> int | None:
+    dues = [order.expire_at_us for order in market.timed]
+    if market.limit_since_us is not None:
+        dues.append(market.limit_since_us + LIMIT_STATE_US)
+    if market.pause_until_us is not None:
+        dues.append(market.pause_until_us)
+    return min(dues, default=None)
+
+
+def _fall_due(market: Market, due_us: int) -> None:
+    if market.limit_since_us is not None and due_us == market.limit_since_us + LIMIT_STATE_US:
         change_session(market, VOLATILITY, "MATCHING_LIMIT_STATE")
-        work_off(market)
-    due = [order for order in market.timed if order.expire_at_us <= at_us]
-    for order in sorted(due, key=lambda order: (order.expire_at_us, order.entry)):
+        market.pause_until_us = due_us + PAUSE_US
+    elif market.pause_until_us == due_us:
+        change_session(market, CONTINUOUS)
+    work_off(market)
+    due = [order for order in market.timed if order.expire_at_us == due_us]
+    for order in sorted(due, key=lambda order: order.entry):
         market.expire(order, "MATCHING_EXPIRED")
     work_off(market)
 

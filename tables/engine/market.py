@@ -42,8 +42,8 @@ class Market:
     """One symbol's market. `live` has every live order of all markets by its order_id.
 
     `low_e8`, `high_e8`: the band, 0 for none; `last_e8`, `bid_e8`, `ask_e8`, `static_e8` (reference of the
-    static collar): 0 for none. `limit_since_us` is -1 outside a limit state. `interrupted` is the session
-    before a halt. `wake_us` is when the next order may expire or the limit state be over.
+    static collar): 0 for none. `limit_since_us` is -1 outside a limit state and its pause. `interrupted` is
+    the session before a halt. `wake_us` is when the next order may expire, or a limit state or pause be over.
     """
 
     __slots__ = (
@@ -330,17 +330,22 @@ class Market:
     # Steps.
 
     def begin(self, at_us: int) -> None:
-        """Step 1: what time alone brings about."""
-        self.at_us = at_us
+        """Step 1: what time alone brings about, each when it was due, as if a command had come then."""
         self.said = []
-        if at_us >= self.wake_us:
-            self._wake()
+        while at_us >= self.wake_us:
+            self.at_us = self.wake_us
+            self._fall_due()
+            self.finish()
+        self.at_us = at_us
 
-    def _wake(self) -> None:
-        since_us = self.limit_since_us
-        if since_us >= 0 and self.at_us >= since_us + sessions.LIMIT_STATE_US:
-            sessions.change(self, "volatility_auction", "MATCHING_LIMIT_STATE")
-            lists.work_off(self)
+    def wake(self, at_us: int) -> list[Happening]:
+        """What was due until now; it happens as if the next command had brought it about."""
+        self.begin(at_us)
+        return self.said
+
+    def _fall_due(self) -> None:
+        sessions.end_limit_state(self)
+        lists.work_off(self)
         expiries = self.expiries
         while expiries and expiries[0][0] <= self.at_us:
             expire_at_us, entry = heappop(expiries)
@@ -387,7 +392,7 @@ class Market:
         )
         self.wake_us = NEVER_US
         if self.limit_since_us >= 0:
-            self.wake_us = self.limit_since_us + sessions.LIMIT_STATE_US
+            self.wake_us = sessions.limit_state_ends_us(self)
         if self.expiries:
             self.wake_us = min(self.wake_us, self.expiries[0][0])
 

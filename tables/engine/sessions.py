@@ -1,4 +1,7 @@
-"""Sessions of a market: what changes of session do, and the limit state that leads to one."""
+"""Sessions of a market: what changes of session do, and the limit state that leads to a pause.
+
+`limit_since_us` is kept through the pause: session and time together say which of the two it is.
+"""
 
 from typing import TYPE_CHECKING
 
@@ -11,6 +14,7 @@ if TYPE_CHECKING:
 AUCTIONS = ("opening_auction", "volatility_auction", "closing_auction")
 OPENINGS = ("pre_open", "opening_auction")
 LIMIT_STATE_US = 15_000_000
+PAUSE_US = 300_000_000
 
 
 def change(market: "Market", session: str, reason: str) -> None:
@@ -100,6 +104,24 @@ def _join(market: "Market", session: str) -> None:
     for order in crossing:
         if order.leaves_e8:
             market.end(order, "expired", "MATCHING_EXPIRED")
+
+
+def limit_state_ends_us(market: "Market") -> int:
+    """When the present limit state becomes a pause, or the pause ends."""
+    due_us = market.limit_since_us + LIMIT_STATE_US
+    return due_us if market.session == "continuous" else due_us + PAUSE_US
+
+
+def end_limit_state(market: "Market") -> None:
+    """Has a limit state become a pause, or trading begin again after it, where that is due."""
+    since_us = market.limit_since_us
+    if since_us < 0 or market.at_us < limit_state_ends_us(market):
+        return
+    if market.session == "continuous":
+        change(market, "volatility_auction", "MATCHING_LIMIT_STATE")
+        market.limit_since_us = since_us
+    else:
+        change(market, "continuous", "NONE")
 
 
 def look_at_limit_state(market: "Market") -> None:

@@ -7,6 +7,8 @@ import pytest
 from tables.instrument_rules import InstrumentRules
 from tests.naive.desk import AnyEngine, Desk
 
+SECOND_US = 1_000_000
+
 EngineClass = Callable[..., AnyEngine]
 
 
@@ -235,6 +237,53 @@ def test_a_limit_state_becomes_an_auction_after_15_seconds(desk: Desk) -> None:
     desk.buy("a", 5, 110, at_us=1_000)
     assert desk.do("quote", at_us=15_000_999) == []
     assert desk.do("quote", at_us=15_001_000) == ["session volatility_auction LIMIT_STATE"]
+
+
+def paused(desk: Desk) -> None:
+    """A pause from second 15 on: the limit state began at 0."""
+    desk.control("band", low=90, high=110, at_us=0)
+    desk.buy("a", 5, 110, at_us=0)
+    assert desk.do("quote", at_us=15 * SECOND_US) == ["session volatility_auction LIMIT_STATE"]
+
+
+def test_trading_begins_again_five_minutes_after_the_pause_did(desk: Desk) -> None:
+    paused(desk)
+    assert desk.sell("b", 3, 105) == ["accepted b", "indicative 3 @ 105 +2"]
+    assert desk.do("quote", at_us=315 * SECOND_US - 1) == []
+    assert desk.do("quote", at_us=315 * SECOND_US) == ["3 @ 105: a b", "session continuous"]
+
+
+def test_what_is_due_happens_when_it_is_due_however_late_the_next_command(desk: Desk) -> None:
+    """One command brings about that b expired in the pause, what c traded at its end, and the next pause."""
+    paused(desk)
+    desk.sell("b", 3, 105, time_in_force="gtd", expire_at_us=100 * SECOND_US)
+    desk.sell("c", 1, 106)
+    assert desk.do("quote", at_us=340 * SECOND_US) == [
+        "expired b EXPIRED",
+        "indicative 1 @ 106 +4",
+        "1 @ 106: a c",
+        "session continuous",
+        "session volatility_auction LIMIT_STATE",
+    ]
+
+
+def test_an_order_that_expires_in_time_ends_the_limit_state(desk: Desk) -> None:
+    desk.control("band", low=90, high=110, at_us=0)
+    desk.buy("a", 5, 110, at_us=0, time_in_force="gtd", expire_at_us=14 * SECOND_US)
+    assert desk.do("quote", at_us=20 * SECOND_US) == ["expired a EXPIRED"]
+
+
+@pytest.mark.parametrize("action", ["halt", "opening_auction"])
+def test_a_control_of_the_session_ends_the_pause(desk: Desk, action: str) -> None:
+    paused(desk)
+    desk.control(action)
+    assert desk.do("quote", at_us=900 * SECOND_US) == []
+
+
+def test_the_same_session_named_again_leaves_the_pause_as_it_is(desk: Desk) -> None:
+    paused(desk)
+    desk.control("volatility_auction")
+    assert desk.do("quote", at_us=315 * SECOND_US) == ["session continuous"]
 
 
 def test_a_collar_begins_an_auction_instead_of_the_trade(engine: EngineClass) -> None:

@@ -17,6 +17,8 @@ ACCOUNTS = ("A", "B", "C")
 TYPES = ("stop", "stop_limit", "trailing_stop", "market_if_touched", "pegged", "market_to_limit")
 CALLS = ("pre_open", "opening_auction", "volatility_auction", "closing_auction")
 MIDDLE = 20
+# Longer than a pause after a limit state.
+LONG_US = 400_000_000
 # Odd in one symbol, so that rounding shows.
 TICKS = {"AAA": ((0, ONE),), "BBB": ((0, ONE), (MIDDLE * ONE, 2 * ONE)), "CCC": ((0, ONE // 2),)}
 
@@ -59,6 +61,8 @@ class Commands:
     def __next__(self) -> tuple[Command, int]:
         random = self.random
         self.at_us += random.choice((0, 1, 1, 1000, 1_000_000, 6_000_000))
+        if random.random() < 0.01:
+            self.at_us += LONG_US
         chance = random.random()
         if chance < 0.60:
             command = self.new()
@@ -120,7 +124,7 @@ class Commands:
             self.instruct(command)
         if random.random() < 0.12:
             kind = random.choice(("oco", "oto", "bracket"))
-            command["link"] = {"type": kind, "id": f"{kind}{random.randint(0, 9)}"}
+            command["link"] = {"type": kind, "id": f"{kind}{random.randint(0, 4)}"}
             if random.random() < 0.03:
                 command["link"] = {"type": kind, "id": random.choice(("", "oco1"))}
         self.names.append((symbol, account, name))

@@ -37,6 +37,8 @@ def test_random_commands_reach_everything() -> None:
         for command, at_us in islice(Commands(seed), 1_000):
             for happening in engine.apply(command, at_us):
                 seen |= {str(happening["event"]), str(happening.get("reason")), str(happening.get("session"))}
+                if happening.get("session") == "continuous" and command["type"] != "control":
+                    seen.add("a pause has ended")
     assert seen >= {
         *("accepted", "rejected", "triggered", "trade", "canceled", "cancel_rejected", "replaced"),
         *("replace_rejected", "expired", "self_trade_prevented", "session", "indicative"),
@@ -47,7 +49,7 @@ def test_random_commands_reach_everything() -> None:
         *("MATCHING_INVALID_QUANTITY", "MATCHING_INVALID_PRICE", "MATCHING_INVALID_INSTRUCTION"),
         *("MATCHING_NOTHING_TO_REPLACE", "MATCHING_NOT_REPLACEABLE", "MATCHING_UNKNOWN_ORDER"),
         *("pre_open", "opening_auction", "continuous", "volatility_auction", "closing_auction"),
-        *("halt", "closed"),
+        *("halt", "closed", "a pause has ended"),
     }
 
 
