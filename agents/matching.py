@@ -13,6 +13,7 @@ async def matching(batches: AsyncIterator[Batch[Matching]]) -> None:
     """Turns orders into trades."""
     async for batch in batches:
         apply, at_us = batch.table.apply, batch.at_us
+        batch.say(batch.table.begin_cycle(at_us))
         for record in batch.records:
             batch.say(apply(record, at_us))
         batch.say(batch.table.end_cycle(at_us))

@@ -75,6 +75,7 @@ STEPS = (
         agent=matching,
         hears={},
         says=("events", "trades", "executions", "books"),
+        timed=True,
         table=lambda lane, settings, instruments, references: Matching(lane, instruments),
     ),
 )

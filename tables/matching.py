@@ -10,6 +10,7 @@ The rules of trading are those of docs/matching.md, which the engine (`tables/en
 - A control of a symbol that comes here was found valid by risk; it is applied and reported here.
 - A quote is taken where the market needs it (`watched`), and said as it was taken.
 - Values of plain orders were found valid by accounts and risk; those of others are looked at again.
+- What time alone brings about (`due_us`) is said at the beginning of a cycle, before a status can be asked.
 
 A lane asks `end_cycle` before `changed_rows`: an update of a book counts in the book's row.
 """
@@ -32,7 +33,7 @@ from tables.book_orders import (
 )
 from tables.engine import checks, rows
 from tables.engine.checking import check_market
-from tables.engine.market import CALLS
+from tables.engine.market import CALLS, NEVER_US
 from tables.engine.orders import Happening, Order
 from tables.instrument_rules import InstrumentRules
 from tables.markets import Market
@@ -57,6 +58,8 @@ class Matching:
         self._live: dict[str, Order] = {}
         # Symbols whose markets need every quote.
         self.watched: set[str] = set()
+        # Symbols of whose markets time alone will change something, and when.
+        self._due_us: dict[str, int] = {}
         # Changed since changed_rows was asked last; an order's None says that its row must go.
         self._changed_markets: dict[str, Market] = {}
         self._changed_orders: dict[str, Order | None] = {}
@@ -66,6 +69,18 @@ class Matching:
     def apply(self, record: Record, at_us: int) -> list[Said]:
         """Takes a cleared request, a control of a symbol or a quote; says what happened, in that order."""
         return _HANDLERS[record.kind](self, record, at_us)
+
+    def due_us(self) -> int:
+        """When an order may expire, or a limit state or a pause be over; 0: nothing is due ever."""
+        return min(self._due_us.values(), default=0)
+
+    def begin_cycle(self, at_us: int) -> list[Said]:
+        """Says what was due until now; a record of the same market would have brought it about as well."""
+        said: list[Said] = []
+        for symbol in [symbol for symbol, due_us in self._due_us.items() if due_us <= at_us]:
+            market = self._market(symbol)
+            said += self._told(market, market.core.wake(at_us), None, -1, "", at_us)
+        return said
 
     def end_cycle(self, at_us: int) -> list[Said]:
         """One BookUpdate for every book that looks different now."""
@@ -116,6 +131,7 @@ class Matching:
         self._restoring_lists.clear()
         for market in self._markets.values():
             self._watch(market)
+            self._note_due(market)
 
     def check(self) -> None:
         """Asserts what must be true of every book and order between two records; for tests."""
@@ -158,6 +174,14 @@ class Matching:
             self.watched.add(core.symbol)
         else:
             self.watched.discard(core.symbol)
+
+    def _note_due(self, market: Market) -> None:
+        """Keeps account of when time alone will change a market."""
+        wake_us = market.core.wake_us
+        if wake_us < NEVER_US:
+            self._due_us[market.symbol] = wake_us
+        else:
+            self._due_us.pop(market.symbol, None)
 
     def _remember(self, order: Order) -> None:
         """Has the row of a live order written, or taken away once it ended."""
@@ -329,6 +353,8 @@ class Matching:
             core.changed.clear()
         if core.unusual or core.triggers or self.watched:
             self._watch(market)
+        if core.wake_us < NEVER_US or self._due_us:
+            self._note_due(market)
         return said
 
     def _tell_event(

@@ -43,6 +43,15 @@ class Engine:
             market.happenings = []
         return happenings
 
+    def wake(self, symbol: str, at_us: int) -> list[Happening]:
+        """What time alone made happen in a market until now."""
+        market = self._market(symbol)
+        if market is None:
+            return []
+        begin(market, at_us)
+        happenings, market.happenings = market.happenings, []
+        return happenings
+
     def _market(self, symbol: str) -> Market | None:
         if symbol not in self._markets:
             if self._instruments is not None and symbol not in self._instruments:

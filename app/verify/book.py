@@ -135,6 +135,10 @@ class Book:
         prices = {name: quote[name] for name in ("bid", "ask", "last")}
         return self._do({"type": "quote", "symbol": self._symbol, **prices}, quote["at_us"])
 
+    def wake(self, at_us: int) -> list[Said]:
+        """What matching must say because of time alone."""
+        return self._told(self._engine.wake(self._symbol, max(self._at_us, at_us)))
+
     def _replace_order(self, command: Message) -> dict[str, Any]:
         given = {name: command[name] for name in ("quantity", "limit_price") if command[name]}
         if command["order_type"] in _PROTECTED:
@@ -152,7 +156,9 @@ class Book:
 
     def _do(self, command: Mapping[str, Any], at_us: int) -> list[Said]:
         self._at_us = max(self._at_us, at_us)
-        happenings = self._engine.apply(command, self._at_us)
+        return self._told(self._engine.apply(command, self._at_us))
+
+    def _told(self, happenings: Sequence[Mapping[str, Any]]) -> list[Said]:
         said = [each for happening in happenings for each in self._said(happening)]
         for each in said:
             if each.event in ("rejected", "replace_rejected"):

@@ -123,9 +123,7 @@ class Replay:
                 self._apply_control(replay)
             elif seen.kind == "QuoteTaken":
                 self._take_quote(replay, replay.words.popleft())
-            elif (
-                seen.kind != "ControlReport" and not replay.expected and not self._next(replay, _at_us(seen))
-            ):
+            elif not self._expects(replay, seen):
                 return
             else:
                 self._compare(replay, replay.words.popleft())
@@ -144,6 +142,13 @@ class Replay:
             replay.expected.extend(replay.book.control(kind, message, message["at_us"]))
             return
         replay.words.appendleft(control)
+
+    def _expects(self, replay: _Symbol, seen: Seen) -> bool:
+        """Whether a word can be compared; what was due came before the command that was next."""
+        if seen.kind == "ControlReport" or replay.expected:
+            return True
+        replay.expected.extend(replay.book.wake(_at_us(seen)))
+        return bool(replay.expected) or self._next(replay, _at_us(seen))
 
     def _next(self, replay: _Symbol, at_us: int) -> bool:
         """Applies commands until one makes matching speak; whether there was one."""

@@ -125,7 +125,13 @@ class Desk:
 
     def take(self, record: Record, at_us: int) -> list[str]:
         """Hears a record; what happened in short words."""
-        said = self.matching.apply(record, at_us)
+        return self._heard(self.matching.apply(record, at_us))
+
+    def begin_cycle(self, at_us: int) -> list[str]:
+        """Begins a cycle; what was due in short words."""
+        return self._heard(self.matching.begin_cycle(at_us))
+
+    def _heard(self, said: list[Said]) -> list[str]:
         self.matching.check()
         self._audit(said)
         self.said += said

@@ -17,16 +17,18 @@ from schemas.numbers import ONE
 from tables.instructions import NOTHING
 from tests.tables.desk import Desk, restored
 from tests.tables.differential import RestoredMatching
+from tests.tables.pipeline_records import Records, instruments_of
 from tests.tables.random_commands import Commands, rules
 
 SEEDS = range(1, 9)
+SECOND_US = 1_000_000
 
 
 @cache
 def run(seed: int) -> frozenset[str]:
     """Has both desks hear random commands; what occurred in the one that lives, and in its changelog."""
     desks, random, logged = RestoredMatching(rules(seed)), Random(seed), set[str]()
-    for step in islice(Commands(seed), 1_200):
+    for step in islice(Commands(seed), 1_500):
         desks.apply(step)
         if random.random() < 0.2:
             desks.cycle()
@@ -98,8 +100,92 @@ def test_a_book_that_closed_crossed_is_restored() -> None:
         assert other.control("SetSession", session="continuous")[0] == "trade b filled 4@95 4/4"
 
 
+# Time alone.
+
+
+@pytest.mark.parametrize("seed", range(20, 24))
+def test_it_does_not_matter_when_a_lane_wakes(seed: int) -> None:
+    """Woken whenever something is due, and never woken, it says the same but for time and cause."""
+    woken, late = (Desk("", instruments_of(rules(seed))) for _ in range(2))
+    records, wakes = Records(rules(seed)), 0
+    for record, at_us in (pair for step in islice(Commands(seed), 1_500) for pair in records.of(step)):
+        while 0 < (due_us := woken.matching.due_us()) <= at_us:
+            woken.begin_cycle(due_us)
+            wakes += 1
+        for desk in (woken, late):
+            desk.take(record, at_us)
+    at_us += 1_000 * SECOND_US
+    for desk in (woken, late):
+        while 0 < desk.matching.due_us() <= at_us:
+            desk.begin_cycle(at_us)
+    for symbol in rules(seed):
+        heard = [
+            [
+                (kind, {**message, "at_us": 0, "request_offset": 0, "request_id": ""})
+                for kind, message in desk.said
+                if message.get("symbol") == symbol and kind not in ("QuoteTaken", "ControlReport")
+            ]
+            for desk in (woken, late)
+        ]
+        assert heard[0] == heard[1]
+    assert wakes > 10
+
+
+def test_an_order_expires_when_nothing_is_heard_any_more() -> None:
+    desk = Desk()
+    _enter(desk, "a", "buy", "limit", 3, 90, force="gtd", expire_at_us=100)
+    assert desk.matching.due_us() == 100
+    desk.cycle()
+    again = restored(desk)
+    for each in (desk, again):
+        assert each.matching.due_us() == 100
+        assert each.begin_cycle(99) == []
+        assert each.begin_cycle(103) == ["expired a expired 0/3 MATCHING_EXPIRED"]
+        assert each.last("OrderEvent")["at_us"] == 103
+        assert each.last("Execution")["execution_type"] == "expired"
+        assert each.matching.due_us() == 0
+        each.cycle()
+        assert "id of a" not in each.rows
+
+
+def test_a_limit_state_a_pause_and_the_reopening_need_no_record() -> None:
+    desk = Desk()
+    desk.control("SetTradingBand", low=90 * ONE, high=110 * ONE)
+    desk.new("a", "buy", 5, 110)
+    since_us = desk.offset
+    desk.cycle()
+    again = restored(desk)
+    for each in (desk, again):
+        assert each.matching.due_us() == since_us + 15 * SECOND_US
+        each.begin_cycle(each.matching.due_us() + 4)
+        assert each.last("SessionChange")["session"] == "volatility_auction"
+        # Counted from when it was due, not from when the lane woke.
+        assert each.matching.due_us() == since_us + 315 * SECOND_US
+    desk.cycle()
+    again = restored(desk)
+    for each in (desk, again):
+        each.begin_cycle(each.matching.due_us())
+        assert each.last("SessionChange")["session"] == "continuous"
+        # It stands at the band still.
+        assert each.matching.due_us() == since_us + 330 * SECOND_US
+
+
+def test_a_status_is_asked_of_what_lives_by_then() -> None:
+    desk = Desk()
+    _enter(desk, "a", "buy", "limit", 3, 90, force="gtd", expire_at_us=desk.offset + 2)
+    desk.begin_cycle(desk.offset + 1)
+    assert desk.status("a") == []
+
+
 def _enter(
-    desk: Desk, name: str, side: str, order_type: str, quantity: int, price: int, **instructions: Any
+    desk: Desk,
+    name: str,
+    side: str,
+    order_type: str,
+    quantity: int,
+    price: int,
+    force: str = "gtc",
+    **instructions: Any,
 ) -> None:
     desk.send(
         "ClearedOrder",
@@ -110,7 +196,7 @@ def _enter(
         order_type=order_type,
         quantity=quantity * ONE,
         limit_price=price * ONE,
-        time_in_force="gtc",
+        time_in_force=force,
         entered_by="",
         door="kafka",
         instructions={**NOTHING, **instructions},

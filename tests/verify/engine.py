@@ -70,6 +70,19 @@ class Engine:
         while any(self._cycle(lane) for lane in range(LANES)):
             pass
 
+    def wait(self, seconds: int) -> None:
+        """Nothing comes meanwhile; lanes wake when something is due in a market."""
+        until_us = self.now_us + seconds * 1_000_000
+        while (due := self._next_due())[0] <= until_us:
+            self.now_us = max(self.now_us, due[0])
+            self._work(due[1], defaultdict(list))
+            self.run()
+        self.now_us = max(self.now_us, until_us)
+
+    def _next_due(self) -> tuple[int, int]:
+        dues = [(self._lanes[lane][2].due_us() or 1 << 62, lane) for lane in range(LANES)]
+        return min(dues)
+
     def crash(self) -> None:
         """Every lane dies between two cycles, and another worker takes it over from the changelogs."""
         for lane in range(LANES):
@@ -184,6 +197,7 @@ class Engine:
             else:
                 self._say(lane, refusal)
         self._say(lane, risk.end_cycle(at_us))
+        self._say(lane, matching.begin_cycle(at_us))
         for record in passed:
             self._say(lane, matching.apply(record, at_us))
         self._say(lane, matching.end_cycle(at_us))

@@ -52,7 +52,8 @@ class Day:
         return self.order(name, words, instructions={**NOTHING, **carried}, **kind, **changes)
 
 
-def _opened(day: Day) -> None:
+def opened(day: Day) -> None:
+    """Instruments with a quote, and accounts that may trade."""
     for symbol in ("AAPL", "MSFT"):
         day.engine.instrument(instrument(symbol, max_quote_age_ms=0))
         day.send(quote(symbol, "99.99", "100.01"))
@@ -123,7 +124,7 @@ def _swept(day: Day) -> None:
     day.send(cancel_order("nobody's", client_order_id="x9"))
 
 
-PARTS = (_opened, _traded, _changed, _swept)
+PARTS = (opened, _traded, _changed, _swept)
 
 
 @cache
