@@ -37,20 +37,28 @@ class TwoEngines:
         self.naive = NaiveEngine(rules)
 
     def apply(self, step: Step) -> list[dict[str, Any]]:
-        """Gives a command to both, holds both answers and all live orders against each other."""
+        """Gives a command to both, holds both answers and all that they keep against each other."""
+        said = self.hear(step)
+        self.compare(step[0].get("symbol"))
+        return said
+
+    def hear(self, step: Step) -> list[dict[str, Any]]:
+        """Gives a command to both, and holds their answers against each other."""
         command, at_us = step
         fast = [comparable(happening) for happening in self.fast.apply(command, at_us)]
         naive = [comparable(happening) for happening in self.naive.apply(command, at_us)]
         assert fast == naive, f"they say\nfast  {fast}\nnaive {naive}"
+        return fast
+
+    def compare(self, symbol: str | None) -> None:
+        """Holds all live orders against each other and, of a symbol, the depth; both must be whole."""
         here, there = self.fast.resting(), self.naive.resting()
         for mine, its in zip(here, there, strict=True):
             assert comparable(mine) == comparable(its), f"they keep\nfast  {mine}\nnaive {its}"
         self.fast.check()
         self.naive.check()
-        symbol = command.get("symbol")
         if symbol is not None:
             assert self.fast.depth(symbol) == self.naive.depth(symbol)
-        return fast
 
 
 class Restored:
@@ -62,10 +70,15 @@ class Restored:
         self.restored = Engine(rules)
 
     def apply(self, step: Step) -> list[dict[str, Any]]:
-        """Gives a command to both."""
+        """Gives a command to both, holds both answers and all live orders against each other."""
+        said = self.hear(step)
+        assert self.lives.resting() == self.restored.resting()
+        return said
+
+    def hear(self, step: Step) -> list[dict[str, Any]]:
+        """Gives a command to both, and holds their answers against each other."""
         here, there = (engine.apply(*step) for engine in (self.lives, self.restored))
         assert here == there, f"they say\nlives    {here}\nrestored {there}"
-        assert self.lives.resting() == self.restored.resting()
         return here
 
     def restore(self) -> None:
