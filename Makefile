@@ -1,9 +1,15 @@
 # One door for newcomers and for CI: everything below needs only Python 3.11 or later and make.
-.PHONY: setup run test check bench simulate clean compiled
+.PHONY: setup run test check bench simulate clean compiled interpreted
 .DEFAULT_GOAL := run
 
 BIN := .venv/bin
 STAMP := .venv/.installed
+
+# What `make compiled` makes native, and how it is taken away again: compiled modules go before their sources.
+COMPILED := tables/engine/[a-z]*.py schemas/ids.py schemas/numbers.py $(addprefix tables/, accounts.py account_orders.py \
+    book_orders.py changes.py holdings.py instrument_rules.py limits.py markets.py matching.py order_memory.py orders.py \
+    risk.py settlement.py)
+INTERPRETED := find tables schemas -name "*.so" -delete
 
 # Python 3.12 and 3.11 first: every package has a wheel for them.
 define FIND_PYTHON
@@ -36,7 +42,9 @@ $(STAMP): pyproject.toml
 run: setup
 	@exec $(BIN)/oms up
 
+# Tests break the code on purpose, which native code does not allow.
 test: setup
+	@$(INTERPRETED)
 	@$(BIN)/python -m app.local.jars
 	@$(BIN)/pytest
 
@@ -54,13 +62,18 @@ bench: setup
 simulate: setup
 	@$(BIN)/python -m tests.simulation
 
-# Optional, needs a C compiler: the matching engine as native code. `make clean` or deleting tables/**/*.so takes it
-# away again, and it must be taken away or made anew after a change of its sources.
+# Optional, needs a C compiler: tables and matching engine as native code. `make interpreted` takes it away again; after
+# a change of the sources it must be taken away or made anew.
 compiled: setup
-	@$(BIN)/mypyc tables/instrument_rules.py tables/orders.py tables/engine/[a-z]*.py >/dev/null
+	@$(INTERPRETED)
+	@echo "Compiling (a minute)"
+	@PYTHONWARNINGS=ignore $(BIN)/mypyc $(COMPILED) >/dev/null
 	@mv ./*__mypyc*.so $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("platlib"))')/
+
+interpreted:
+	@$(INTERPRETED)
 
 # Packages and caches; data, logs and jars stay in var/ (`oms up --fresh` empties the data).
 clean:
-	@find tables -name "*.so" -delete
+	@$(INTERPRETED)
 	@rm -rf .venv build dist ./*.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
