@@ -15,6 +15,7 @@ from app.verify.latest import Latest
 from app.verify.limits import Limits
 from app.verify.markets import Markets
 from app.verify.money import Money
+from app.verify.numbers import Numbers, number_of
 from app.verify.orders import CHANGES, TERMINAL, Order, Orders
 from app.verify.records import CHANGELOG, CHANGELOGS, Seen, Snapshot, Source
 from app.verify.replay import CONTROLS, Replay
@@ -57,6 +58,8 @@ class Verifier:
         self.rows = Rows(self.findings)
         # What can be asked for at a door, when one is to be asked.
         self.latest = Latest(self.books) if with_latest else None
+        # Orders that risk or matching rejected, as their symbol's lane says.
+        self._refusals = Numbers()
         self._take: dict[str, Callable[[Seen], None]] = {
             "OrderEvent": self._event,
             "MassCancelReport": self.requests.mass_cancel_report,
@@ -154,15 +157,19 @@ class Verifier:
     def _reject(self, seen: Seen) -> None:
         event = seen.message
         self.money.ended(event["order_id"])
-        if not event["version"] or not self.orders.reject(seen):
-            # No order of its own, or a repeat, to which accounts give the answer of the first.
+        if not event["version"]:
             return
-        self.totals.order(event, event["client_order_id"])
-        if seen.partition in self.markets.lanes(event["symbol"]):
-            if event["reason"].startswith("RISK_"):
-                self.replay.refused(seen)
-            elif event["reason"].startswith("MATCHING_"):
-                self.replay.word(seen)
+        if self.orders.reject(seen):
+            self.totals.order(event, event["client_order_id"])
+        # Accounts answer a repeat as the first request was answered: in a partition of their own, which may
+        # be read earlier, or behind the first.
+        if seen.partition not in self.markets.lanes(event["symbol"]):
+            return
+        by_risk = event["reason"].startswith("RISK_")
+        if (by_risk or event["reason"].startswith("MATCHING_")) and self._refusals.add(
+            number_of(event["order_id"])
+        ):
+            (self.replay.refused if by_risk else self.replay.word)(seen)
 
     def _repeat(self, seen: Seen) -> None:
         """A refusal of a cancel or replace, or a status: by matching when only matching can say it."""
