@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Final
 
-from tables.engine import checks, entering, lists
+from tables.engine import checks, entering, lists, triggers
 from tables.engine.checks import Asked
 from tables.engine.orders import (
     BOOK,
@@ -189,7 +189,8 @@ def _apply(market: "Market", order: Order, asked: Asked) -> None:
         else:
             entering.enter(market, order)
     elif place == TRIGGERS:
-        market.put(order, TRIGGERS)
+        market.changed.append(order)
+        triggers.changed(market, order)
 
 
 def _extra_for(order: Order, asked: Asked) -> Instructions | None:

@@ -16,7 +16,7 @@ PERCENT_E8: Final = 100 * 100_000_000
 
 
 def watch(market: "Market", order: Order) -> None:
-    """Takes account of an order that came among the triggers, or changed there."""
+    """Takes account of an order that came among the triggers."""
     extra = order.extra
     if extra is None:
         return
@@ -24,6 +24,11 @@ def watch(market: "Market", order: Order) -> None:
         market.trailing[order.entry] = order
         if not extra.stop_e8 and market.last_e8:
             trail(market, order, market.last_e8)
+    changed(market, order)
+
+
+def changed(market: "Market", order: Order) -> None:
+    """Has the known last be held against an order that came among the triggers, or was replaced there."""
     _bound(market, order)
     market.fresh.append(order)
 

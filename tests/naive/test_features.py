@@ -394,3 +394,15 @@ def test_a_replace_that_is_refused_changes_nothing(
     desk.sell("other", 5, 101, account="a")
     assert desk.replace("a", **fields) == [f"replace_rejected a {reason}"]
     assert desk.ladder() == " | 5@100 5@101"
+
+
+def test_a_trailing_stop_that_waits_for_its_first_price_still_waits_after_a_replace(desk: Desk) -> None:
+    desk.control("closing_auction")
+    desk.buy("t", 1, order_type="trailing_stop", trail_amount=5)
+    desk.quote(last=100)
+    desk.replace("t", quantity=8)
+    [waiting] = desk.engine.resting()
+    assert (waiting["quantity"], waiting["stop_price"]) == (8, None)
+    desk.control("continuous")
+    [waiting] = desk.engine.resting()
+    assert waiting["stop_price"] == 105
