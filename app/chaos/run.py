@@ -254,6 +254,8 @@ class Run:
         result.reasons += self._faulty.wrong + self._rest.wrong
         missing = await lost(self.system.settings, self.producer.confirmed, self._rest.entered)
         result.reasons += missing[:10]
+        settings, datas = self.system.settings, map(self.system.data_of, range(self.options.nodes))
+        result.reasons += segments.torn(datas, settings.topic_prefix)
         result.verify = await verified(self.system)
         result.reasons += reasons_of(result.verify)
         result.weak = [f"never met: {name}" for name in self.seen.missing(self._required)]

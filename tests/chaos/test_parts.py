@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -143,6 +144,35 @@ async def test_aborted_transactions_are_found_in_a_brokers_files(kafka: str, hom
         await end()
     await producer.stop()
     assert len(segments.aborts(home / "kafka" / "data", "chaos-aborts")) == 1
+
+
+def written(data: Path, partition: str, *batches: tuple[int, int, int | None]) -> None:
+    """A log of transactional batches of producer 7: epoch, milliseconds, and for a marker 0 (abort) or 1."""
+    log = b""
+    for epoch, at_ms, kind in batches:
+        attributes = 0x10 if kind is None else 0x30
+        record = b"" if kind is None else bytes((0x20, 0, 0, 0, 8)) + struct.pack(">hh", 0, kind)
+        rest = struct.pack(">iqqqhii", 0, at_ms, at_ms, 7, epoch, 0, 1) + record.ljust(24, b"\0")
+        log += struct.pack(">qiibIh", 0, 9 + 2 + len(rest), 0, 2, 0, attributes) + rest
+    (data / partition).mkdir(parents=True)
+    (data / partition / "00000000000000000000.log").write_bytes(log)
+
+
+def test_a_transaction_that_is_committed_in_a_part_of_its_partitions_is_found(tmp_path: Path) -> None:
+    whole, given_up = [(2, 10, None), (2, 11, 1)], [(2, 20, None), (3, 30, 0)]
+    written(tmp_path, "t.events-0", *whole, *given_up)
+    written(tmp_path, "t.trades-0", *given_up)
+    # A clock that is behind: two transactions have one time, and only the first was committed.
+    written(tmp_path, "t.books-0", (4, 40, None), (4, 41, 1), (4, 40, None), (5, 42, 0))
+    written(tmp_path, "t.books-1", (4, 40, None), (4, 41, 1))
+    written(tmp_path, "t.books-2", (4, 40, None), (5, 42, 0))
+    assert segments.torn([tmp_path], "t") == []
+    written(tmp_path, "t.executions-3", (2, 20, None), (2, 25, 1))
+    assert segments.torn([tmp_path], "t") == [
+        "Kafka tore a transaction of producer 7, epoch 2: "
+        "committed in t.executions-3, aborted in t.events-0, t.trades-0"
+    ]
+    assert len(segments.aborts(tmp_path, "t")) == 2
 
 
 async def test_what_was_confirmed_and_is_not_there_is_found(settings: Settings) -> None:
