@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from copy import copy
+from math import inf
 from typing import Any
 
 from app.naive import rules as checks
@@ -222,7 +223,8 @@ def _replace(market: Market, order: Order, wanted: Order) -> None:
 def _keeps_place(order: Order, wanted: Order) -> bool:
     """Whether a replace of an order in the book leaves it where it is."""
     same_price = order.order_type == "pegged" or wanted.limit_price == order.limit_price
-    display, wanted_display = (one.display_quantity or one.quantity for one in (order, wanted))
+    # None is the largest, also where the order was shown whole.
+    display, wanted_display = (one.display_quantity or inf for one in (order, wanted))
     return same_price and wanted.quantity <= order.quantity and wanted_display <= display
 
 

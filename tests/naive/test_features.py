@@ -406,3 +406,10 @@ def test_a_trailing_stop_that_waits_for_its_first_price_still_waits_after_a_repl
     desk.control("continuous")
     [waiting] = desk.engine.resting()
     assert waiting["stop_price"] == 105
+
+
+def test_a_display_taken_away_loses_priority_although_all_was_shown(desk: Desk) -> None:
+    desk.sell("a", 1, 100, display_quantity=1)
+    desk.sell("b", 1, 100)
+    desk.replace("a", display_quantity=0)
+    assert desk.buy("t", 1, 100) == ["accepted t", "1 @ 100: b t"]
