@@ -258,7 +258,7 @@ class Run:
         result.reasons += segments.torn(datas, settings.topic_prefix)
         result.verify = await verified(self.system)
         result.reasons += reasons_of(result.verify)
-        result.weak = [f"never met: {name}" for name in self.seen.missing(self._required)]
+        result.weak += [f"never met: {name}" for name in self.seen.missing(self._required)]
         # After the quiet nothing moves: what was not compared was not checked.
         result.weak += [f"verify: {note}" for note in result.verify.get("notes", [])]
         self.say(f"verify: {result.verify['verdict']}; longest pause {result.longest_pause_s} s")

@@ -110,7 +110,7 @@ class Flow:
 
     def _next(self) -> Said:
         if self._linked:
-            return "NewOrder", self._linked.pop()
+            return "NewOrder", self.unusual()
         draw = self._chance.random()
         if draw < 0.40 or not self._recent:
             return self._rest(self._chance.randrange(1, 20))
@@ -152,7 +152,9 @@ class Flow:
         }
 
     def unusual(self) -> dict[str, Any]:
-        """A new order beyond plain limits; its price is near the middle. Some are the first of a list."""
+        """A new order beyond plain limits, near the middle; a list's other members come next."""
+        if self._linked:
+            return self._linked.pop()
         orders = [self.order(quantity=self._chance.randrange(1, 20) * ONE) for _ in range(3)]
         if self._chance.random() < 0.1:
             first, *self._linked = linked(orders, self._chance)

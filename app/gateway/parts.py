@@ -30,7 +30,8 @@ class Recent:
     def put(self, order: dict[str, Any]) -> None:
         """Remembers an order unless a later state of it is known."""
         known = self._orders.pop(order["order_id"], None)
-        self._orders[order["order_id"]] = newer(order, known)
+        # The answer to a repeat is no later state: when it was entered is known only of the first.
+        self._orders[order["order_id"]] = order if known is None else newer(known, order)
         self._of_client[order["account"], order["client_order_id"]] = order["order_id"]
         if len(self._orders) > _RECENT_MAX:
             _, oldest = self._orders.popitem(last=False)

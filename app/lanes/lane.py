@@ -228,13 +228,14 @@ class Lane:
         self._done(taken)
 
     def _time_of(self, taken: dict[str, Delivery]) -> int:
-        """Now, but not before the last cycle, nor before what is taken, should the worker's clock be behind.
+        """Now, but after the last cycle, and not before what is taken, should the worker's clock be behind.
 
-        A time that is far ahead came from a clock that was wrong: it is followed only so far.
+        So each cycle has a time of its own. One that is far ahead came from a clock that was wrong: it is
+        followed only so far.
         """
         now_us = clock.now_us()
         newest_ms = max((raw.timestamp for each in taken.values() for raw in each.records), default=0)
-        return max(now_us, min(max(self._now_us, newest_ms * 1000), now_us + AHEAD_US_MAX))
+        return max(now_us, min(max(self._now_us + 1, newest_ms * 1000), now_us + AHEAD_US_MAX))
 
     def _done(self, taken: dict[str, Delivery]) -> None:
         count = 0

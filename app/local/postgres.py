@@ -94,7 +94,7 @@ class LocalPostgres(Part):
             await self.create(DATABASE)
         except psycopg.Error as error:
             # It may go away between two questions.
-            return str(error).strip()
+            return str(error).strip() or repr(error)
         return await waiting(self.url)
 
     async def create(self, database: str) -> str:

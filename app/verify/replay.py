@@ -19,7 +19,7 @@ from app.verify.records import Message, Place, Seen, Snapshot
 
 # Controls that change a market.
 CONTROLS = frozenset({"CancelSymbol", "ExpireDay", "SetSession", "Uncross", "SetTradingBand"})
-# What ends orders only, and the reasons of their ends: two cycles may have one time.
+# What ends orders only, and the reasons of their ends: told apart more closely than by the time of a cycle.
 _SWEEPS = frozenset({"CancelSymbol", "SetSymbolState", "ExpireDay"})
 _SWEPT = frozenset(
     {"MATCHING_CANCELED_BY_OPERATOR", "MATCHING_END_OF_DAY", "MATCHING_LINKED", "MATCHING_EXPIRED"}
