@@ -33,8 +33,8 @@ from tables.book_orders import (
 )
 from tables.engine import checks, rows
 from tables.engine.checking import check_market
-from tables.engine.market import CALLS, NEVER_US
-from tables.engine.orders import Happening, Order
+from tables.engine.market import NEVER_US
+from tables.engine.orders import CALLS, Happening, Order
 from tables.instrument_rules import InstrumentRules
 from tables.markets import Market
 from tables.reference import Instruments

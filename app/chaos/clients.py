@@ -130,7 +130,6 @@ class RestClient:
         self.wrong: list[str] = []
         self._asking: dict[asyncio.Task[None], str] = {}
         self._flow = Flow(seed, "r")
-        self._turn = count()
         self._orders = f"{settings.gateway}/api/v1/orders"
         limits = httpx.Limits(max_connections=20)
         self._http = httpx.AsyncClient(
@@ -139,9 +138,8 @@ class RestClient:
 
     async def run(self) -> None:
         """Orders four times a second, until canceled; each waits for its answer beside the others."""
-        while True:
-            plain = next(self._turn) % 3
-            self.ask(self._flow.order() if plain else self._flow.unusual())
+        for turn in count():
+            self.ask(self._flow.order() if turn % 3 else self._flow.unusual())
             await asyncio.sleep(_REST_S)
 
     def ask(self, order: dict[str, Any], until: str = "accepted") -> "asyncio.Task[None]":

@@ -3,17 +3,14 @@
 from typing import TYPE_CHECKING, Final
 
 from tables.engine import entering, lists
-from tables.engine.orders import LIMIT, PLAIN_FORCES, Instructions, Order
+from tables.engine.orders import CALLS, LIMIT, OPENINGS, PLAIN_FORCES, Instructions, Order
 from tables.instrument_rules import InstrumentRules
 
 if TYPE_CHECKING:
     from tables.engine.market import Market
 
-CALLS: Final = ("pre_open", "opening_auction", "volatility_auction", "closing_auction")
-OPENINGS: Final = ("pre_open", "opening_auction")
 TRIGGERED: Final = ("stop", "stop_limit", "trailing_stop", "market_if_touched")
 MARKET_LIKE: Final = ("market", "stop", "trailing_stop", "market_if_touched")
-CANNOT_BE_REPLACED: Final = ("pre_open", "opening_auction", "volatility_auction", "closing_auction")
 FORCES: Final = (*PLAIN_FORCES, "gtd", "at_open", "at_close", "auction", "crossing")
 PERCENT_MAX_E8: Final = 100 * 100_000_000
 

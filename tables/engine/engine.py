@@ -10,8 +10,8 @@ from typing import Any
 from tables.engine import checks, rows
 from tables.engine.checking import check_market
 from tables.engine.checks import Asked
-from tables.engine.market import SESSIONS, Market
-from tables.engine.orders import KINDS, PLACES, PLAIN_FORCES, Happening, Instructions, Order, used
+from tables.engine.market import Market
+from tables.engine.orders import KINDS, PLACES, PLAIN_FORCES, SESSIONS, Happening, Instructions, Order, used
 from tables.instrument_rules import InstrumentRules
 
 Words = dict[str, Any]

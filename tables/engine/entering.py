@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING, Final
 from schemas.numbers import format_e8
 from tables.engine import checks, lists, pegs, sessions, taking
 from tables.engine.orders import (
+    AUCTIONS,
     CONTINGENT,
     LIMIT,
+    OPENINGS,
     PARKED,
     PEGGED,
     TO_LIMIT,
@@ -20,8 +22,6 @@ from tables.engine.orders import (
 if TYPE_CHECKING:
     from tables.engine.market import Market
 
-OPENINGS: Final = ("pre_open", "opening_auction")
-AUCTIONS: Final = ("opening_auction", "volatility_auction", "closing_auction")
 MARKET_TO_LIMIT_NONE: Final = "MATCHING_NO_LIQUIDITY"
 
 

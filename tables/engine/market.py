@@ -16,6 +16,7 @@ from tables.engine.checks import Asked
 from tables.engine.lists import Action, OrderList
 from tables.engine.orders import (
     BOOK,
+    CALLS,
     CONTINGENT,
     HELD,
     LIMIT,
@@ -29,10 +30,6 @@ from tables.engine.orders import (
     order_happening,
 )
 from tables.instrument_rules import InstrumentRules
-
-CALLS: Final = ("pre_open", "opening_auction", "volatility_auction", "closing_auction")
-AUCTIONS: Final = ("opening_auction", "volatility_auction", "closing_auction")
-SESSIONS: Final = (*CALLS, "continuous", "halt", "closed")
 
 # No time is later; the last that compiled code compares as a word.
 NEVER_US: Final = (1 << 62) - 1
@@ -613,4 +610,4 @@ def _entry(order: Order) -> int:
     return order.entry
 
 
-__all__ = ["AUCTIONS", "CALLS", "HELD", "NEVER_US", "SESSIONS", "Market"]
+__all__ = ["HELD", "NEVER_US", "Market"]

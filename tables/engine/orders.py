@@ -45,6 +45,12 @@ HELD: Final = 4
 NOWHERE: Final = 5
 PLACES: Final = ("book", "triggers", "contingent", "parked", "held", "nowhere")
 
+# Sessions; in calls orders gather and nothing trades, and those that are auctions end with an uncross.
+CALLS: Final = ("pre_open", "opening_auction", "volatility_auction", "closing_auction")
+OPENINGS: Final = ("pre_open", "opening_auction")
+AUCTIONS: Final = ("opening_auction", "volatility_auction", "closing_auction")
+SESSIONS: Final = (*CALLS, "continuous", "halt", "closed")
+
 PLAIN_FORCES: Final = ("day", "gtc", "ioc", "fok")
 
 

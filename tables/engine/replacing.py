@@ -6,6 +6,7 @@ from tables.engine import checks, entering, lists, triggers
 from tables.engine.checks import Asked
 from tables.engine.orders import (
     BOOK,
+    CALLS,
     CONTINGENT,
     LIMIT,
     MARKET,
@@ -104,7 +105,7 @@ def _replaceable(market: "Market", order: Order, asked: Asked) -> bool:
     stop_e8 = 0 if extra is None else extra.stop_e8
     if not order.price_e8 and extra is not None and extra.place == BOOK:
         return False
-    if order.order_type == "market" and market.session in checks.CANNOT_BE_REPLACED:
+    if order.order_type == "market" and market.session in CALLS:
         return False
     if _moves(asked.limit_price_e8, order.limit_price_e8) and (
         order.order_type in checks.MARKET_LIKE or order.kind in (MARKET, TO_LIMIT)
@@ -189,8 +190,7 @@ def _apply(market: "Market", order: Order, asked: Asked) -> None:
         else:
             entering.enter(market, order)
     elif place == TRIGGERS:
-        market.changed.append(order)
-        triggers.changed(market, order)
+        triggers.ask_last(market, order)
 
 
 def _extra_for(order: Order, asked: Asked) -> Instructions | None:

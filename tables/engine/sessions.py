@@ -3,18 +3,16 @@
 `limit_since_us` is kept through the pause: session and time together say which of the two it is.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from tables.engine import auction, entering
-from tables.engine.orders import LIMIT, NOWHERE, PARKED, PEGGED, TO_LIMIT, Order
+from tables.engine.orders import AUCTIONS, LIMIT, NOWHERE, OPENINGS, PEGGED, TO_LIMIT, Order
 
 if TYPE_CHECKING:
     from tables.engine.market import Market
 
-AUCTIONS = ("opening_auction", "volatility_auction", "closing_auction")
-OPENINGS = ("pre_open", "opening_auction")
-LIMIT_STATE_US = 15_000_000
-PAUSE_US = 300_000_000
+LIMIT_STATE_US: Final = 15_000_000
+PAUSE_US: Final = 300_000_000
 
 
 def change(market: "Market", session: str, reason: str) -> None:
@@ -141,6 +139,3 @@ def look_at_limit_state(market: "Market") -> None:
 
 def _entry(order: Order) -> int:
     return order.entry
-
-
-__all__ = ["LIMIT_STATE_US", "PARKED", "change", "end_unpriced", "look_at_limit_state"]

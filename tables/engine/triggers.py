@@ -24,10 +24,10 @@ def watch(market: "Market", order: Order) -> None:
         market.trailing[order.entry] = order
         if not extra.stop_e8 and market.last_e8:
             trail(market, order, market.last_e8)
-    changed(market, order)
+    ask_last(market, order)
 
 
-def changed(market: "Market", order: Order) -> None:
+def ask_last(market: "Market", order: Order) -> None:
     """Has the known last be held against an order that came among the triggers, or was replaced there."""
     _bound(market, order)
     market.fresh.append(order)

@@ -10,8 +10,7 @@ from typing import Any
 
 from schemas.numbers import ONE
 from schemas.records import Record
-from tables.engine.market import SESSIONS
-from tables.engine.orders import PLAIN_FORCES
+from tables.engine.orders import PLAIN_FORCES, SESSIONS
 from tables.instructions import MARKET_LIKE, NOTHING
 from tables.instrument_rules import InstrumentRules
 from tables.reference import Instruments
