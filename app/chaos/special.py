@@ -9,7 +9,8 @@ from tables.instructions import NOTHING
 
 Order = Mapping[str, Any]
 
-_FAR_US = 4_000_000_000_000_000
+# So long lives an order that ends by time: some do while nothing else happens, some while workers are down.
+_LIVES_US = (1_000_000, 20_000_000)
 
 
 def _carrying(order: Order, changes: Mapping[str, Any] | None = None, **instructions: Any) -> dict[str, Any]:
@@ -70,7 +71,10 @@ KINDS: dict[str, Callable[[Order, int, Random], dict[str, Any]]] = {
     "minimum": lambda order, middle_e8, chance: _carrying(
         order, {"quantity": 20 * ONE}, min_quantity=10 * ONE
     ),
-    "gtd": lambda order, middle_e8, chance: _carrying(order, {"time_in_force": "gtd"}, expire_at_us=_FAR_US),
+    # Its time counts from when it is sent.
+    "gtd": lambda order, middle_e8, chance: _carrying(
+        order, {"time_in_force": "gtd"}, expire_at_us=chance.randrange(*_LIVES_US)
+    ),
     "time": lambda order, middle_e8, chance: {**order, "time_in_force": chance.choice(_TIMES)},
     "to-limit": lambda order, middle_e8, chance: {
         **order,
@@ -82,9 +86,12 @@ KINDS: dict[str, Callable[[Order, int, Random], dict[str, Any]]] = {
 }
 
 
-def special(order: Order, middle_e8: int, chance: Random) -> dict[str, Any]:
-    """An order of some special kind, made of a plain one that rests."""
-    return KINDS[chance.choice(tuple(KINDS))](order, middle_e8, chance)
+def special(order: Order, middle_e8: int, now_us: int, chance: Random) -> dict[str, Any]:
+    """An order of some special kind, made of a plain one that rests, to be sent now."""
+    made = KINDS[chance.choice(tuple(KINDS))](order, middle_e8, chance)
+    if made["time_in_force"] == "gtd":
+        made["instructions"]["expire_at_us"] += now_us
+    return made
 
 
 def linked(orders: list[dict[str, Any]], chance: Random) -> list[dict[str, Any]]:

@@ -6,8 +6,9 @@ travel one lane in their order, and what comes of them does not depend on which 
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from random import Random
+from time import time_ns
 from typing import Any
 
 from app.chaos.special import linked, special
@@ -91,10 +92,17 @@ def sessions(chance: Random) -> Iterator[Said]:
     yield "SetSession", {**base, "control_id": f"end-{end}", "session": "continuous"}
 
 
-class Flow:
-    """Requests without end, the same for a seed. `name` begins every client_order_id."""
+def _now_us() -> int:
+    return time_ns() // 1000
 
-    def __init__(self, seed: int, name: str = "k", alone: bool = False) -> None:
+
+class Flow:
+    """Requests without end, the same for a seed and a clock. `name` begins every client_order_id."""
+
+    def __init__(
+        self, seed: int, name: str = "k", alone: bool = False, now_us: Callable[[], int] = _now_us
+    ) -> None:
+        self._now_us = now_us
         self._chance = Random(f"{seed} {name}")
         self._name = f"{name}{seed}"
         self._alone = alone
@@ -159,7 +167,7 @@ class Flow:
         if self._chance.random() < 0.1:
             first, *self._linked = linked(orders, self._chance)
             return first
-        order = special(orders[0], MID_E8, self._chance)
+        order = special(orders[0], MID_E8, self._now_us(), self._chance)
         if order["limit_price"] is not None:
             self._recent.append(order)
         return order

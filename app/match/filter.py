@@ -19,6 +19,9 @@ class MatchingEngine(Protocol):
     def apply(self, command: Mapping[str, Any], at_us: int) -> Happenings:
         """What a command made happen, in order."""
 
+    def wake(self, symbol: str, at_us: int) -> Happenings:
+        """What time alone made happen in a market until now."""
+
     def resting(self) -> Happenings:
         """Every live order."""
 
@@ -72,12 +75,17 @@ class Filter:
         if at_us < self._at_us:
             raise LineError("at_us", f"{at_us} is before {self._at_us}, the time of the line before")
         self._at_us = at_us
+        reduce_only = self._reduce_only
+        due: Happenings = []
+        if command.get("reduce_only"):
+            # It is judged by what there is to reduce now.
+            due = self._engine.wake(command["symbol"], at_us)
+            reduce_only.hear(due, {})
         refused = self._refusal(command, at_us)
         if refused is not None:
-            return [refused]
-        happenings = self._engine.apply(command, at_us)
-        reduce_only = self._reduce_only
-        reduce_only.hear(happenings, command)
+            return [*due, refused]
+        happenings = due + self._engine.apply(command, at_us)
+        reduce_only.hear(happenings[len(due) :], command)
         if not reduce_only.changed:
             return happenings
         for cancel in reduce_only.exceeding():

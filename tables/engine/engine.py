@@ -28,13 +28,24 @@ class Engine:
     def apply(self, command: Mapping[str, Any], at_us: int) -> list[Words]:
         """Takes one command; what happened, in order."""
         said = self._apply(command, at_us)
-        symbol = command.get("symbol")
+        self._let_go(command.get("symbol"))
+        return said
+
+    def wake(self, symbol: str, at_us: int) -> list[Words]:
+        """What time alone made happen in a market until now."""
+        market = self._markets.get(symbol)
+        if market is None or at_us < market.wake_us:
+            return []
+        said = told(symbol, market.wake(at_us), {})
+        self._let_go(symbol)
+        return said
+
+    def _let_go(self, symbol: str | None) -> None:
+        """Nobody writes a changelog here; what it would carry must not pile up."""
         for market in self._markets.values() if symbol is None else (self._markets.get(symbol),):
-            # Nobody writes a changelog here; what it would carry must not pile up.
             if market is not None:
                 market.changed.clear()
                 market.lists_changed.clear()
-        return said
 
     def _apply(self, command: Mapping[str, Any], at_us: int) -> list[Words]:
         kind = command["type"]

@@ -346,10 +346,14 @@ class Market:
         expiries = self.expiries
         while expiries and expiries[0][0] <= self.at_us:
             expire_at_us, entry = heappop(expiries)
-            order = self.gtd.get(entry)
-            if order is not None and order.extra is not None and order.extra.expire_at_us == expire_at_us:
-                self.end(order, "expired", "MATCHING_EXPIRED")
+            if self._expires(entry, expire_at_us):
+                self.end(self.gtd[entry], "expired", "MATCHING_EXPIRED")
         lists.work_off(self)
+
+    def _expires(self, entry: int, expire_at_us: int) -> bool:
+        """Whether the order is still to expire at that time."""
+        order = self.gtd.get(entry)
+        return order is not None and order.extra is not None and order.extra.expire_at_us == expire_at_us
 
     def finish(self) -> list[Happening]:
         """Steps 3 and 4, and what the next command must know; returns what happened."""
@@ -390,8 +394,12 @@ class Market:
         self.wake_us = NEVER_US
         if self.limit_since_us >= 0:
             self.wake_us = sessions.limit_state_ends_us(self)
-        if self.expiries:
-            self.wake_us = min(self.wake_us, self.expiries[0][0])
+        expiries = self.expiries
+        # Of orders that have ended or got another time.
+        while expiries and not self._expires(expiries[0][1], expiries[0][0]):
+            heappop(expiries)
+        if expiries:
+            self.wake_us = min(self.wake_us, expiries[0][0])
 
     # What the steps share.
 

@@ -16,7 +16,7 @@ from schemas.records import Record, Said
 from tables.instructions import NOTHING
 from tests.verify.engine import LANES, Engine
 
-PAUSE_US = 700_000
+PAUSE_S = 0.7
 
 
 def _send(engine: Engine, said: Said) -> None:
@@ -37,13 +37,14 @@ def _opened() -> Engine:
 @cache
 def day(seed: int, requests: int) -> list[Seen]:
     """Requests in cycles of some, with quotes, sessions and crashes in between."""
-    engine, chance, flow = _opened(), Random(f"{seed} day"), Flow(seed)
+    engine, chance = _opened(), Random(f"{seed} day")
+    flow = Flow(seed, now_us=lambda: engine.now_us)
     controls = sessions(chance)
     for number in range(requests // 10):
         for said in flow.take(10):
             _send(engine, said)
         engine.run()
-        engine.now_us += PAUSE_US
+        engine.wait(PAUSE_S)
         if number % 3 == 0:
             for said in quotes(chance, engine.now_us):
                 _send(engine, said)

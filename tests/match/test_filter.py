@@ -163,6 +163,26 @@ def test_reduce_only_orders_that_exceed_after_a_trade_are_canceled() -> None:
     assert said[-1]["line"] == 7
 
 
+@pytest.mark.parametrize("book", [FastEngine, NaiveEngine])
+def test_reduce_only_is_judged_after_what_was_due(book: Callable[[], Any]) -> None:
+    """An order that has expired meanwhile leaves its part to the next; the engines tell it the same way."""
+    until = {"time_in_force": "gtd", "expire_at_us": 100}
+    matcher = Filter(book())
+    lines = (
+        order("1", "sell", "5", account="b"),
+        order("2", "buy", "5"),
+        order("3", "sell", "5", "11", reduce_only=True, **until),
+        order("4", "sell", "5", "12", reduce_only=True, at_us=200),
+        order("5", "sell", "5", "12", reduce_only=True),
+    )
+    said = [json.loads(text) for line in lines for text in matcher.take(_bytes(line))]
+    assert [(event["line"], event["event"]) for event in said[-3:]] == [
+        (4, "expired"),
+        (4, "accepted"),
+        (5, "rejected"),
+    ]
+
+
 def test_reduce_only_knows_the_sides_of_an_auction() -> None:
     auction, open_ = (
         {"type": "control", "symbol": "S", "action": name} for name in ("pre_open", "continuous")

@@ -24,6 +24,8 @@ from tests.verify import history
 from tests.verify.engine import LANES
 from tests.verify.history import Day
 
+SECOND_US = 1_000_000
+
 
 def _opened(day: Day) -> None:
     """A symbol with a band of 1 %, quotes of 10 s, lots of 10; accounts with little and with much money."""
@@ -168,6 +170,9 @@ def _in_auctions(day: Day) -> None:
     day.send(symbol_control("SetTradingBand", "NVDA", control_id="off", low=0, high=0))
     day.order("d9", "buy 5 NVDA 490", account="fred", time_in_force="day")
     day.send(symbol_control("ExpireDay", "NVDA", control_id="end of NVDA"))
+    soon_us = day.engine.now_us + 5 * SECOND_US
+    day.carrying("g1", "buy 5 NVDA 480", account="emil", time_in_force="gtd", expire_at_us=soon_us)
+    day.engine.wait(10)
     day.order("z1", "sell 7 NVDA 503", account="fred")
     day.carrying("z2", "sell 70 NVDA 503", account="fred", display_quantity=10 * ONE)
 

@@ -121,6 +121,11 @@ def no_band(patches: Patches) -> None:
     patches(Market, "set_band", lambda original: lambda market, low_e8, high_e8, at_us: [])
 
 
+@mutant("an order with a date does not expire", "I6")
+def no_expiry(patches: Patches) -> None:
+    patches(Market, "set_expiry", lambda original: lambda market, order: None)
+
+
 @mutant("takes a quote and does not say so", "I6")
 def quote_not_said(patches: Patches) -> None:
     patches.saying(Matching, "apply", without("QuoteTaken", lambda m: True))

@@ -70,9 +70,9 @@ class Engine:
         while any(self._cycle(lane) for lane in range(LANES)):
             pass
 
-    def wait(self, seconds: int) -> None:
+    def wait(self, seconds: float) -> None:
         """Nothing comes meanwhile; lanes wake when something is due in a market."""
-        until_us = self.now_us + seconds * 1_000_000
+        until_us = self.now_us + round(seconds * 1_000_000)
         while (due := self._next_due())[0] <= until_us:
             self.now_us = max(self.now_us, due[0])
             self._work(due[1], defaultdict(list))
