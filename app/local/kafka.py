@@ -46,7 +46,7 @@ log.index.size.max.bytes=1048576
 log.cleaner.dedupe.buffer.size=33554432
 # Below, what a quiet broker does for nothing: no-op records twice a second, idle threads that poll.
 metadata.max.idle.interval.ms=0
-# More threads than cores only wake each other: on two cores a tenth of a broker's time at 1,000 orders a second.
+# More threads than cores only wake each other: on two cores a tenth of a broker's time under load.
 num.network.threads={network_threads}
 num.io.threads={io_threads}
 background.threads=2

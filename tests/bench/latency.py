@@ -104,7 +104,8 @@ async def report(bench: Bench, runs: int, rate: int, seconds: float) -> dict[str
         result[name] = statistics.median(percentile(run, share) for run in paths)
         result[f"floor_{name}"] = statistics.median(percentile(run, share) for run in floors)
     print(
-        f"order to event  at {rate}/s, {settings.partitions} lanes: p50 {result['p50']:.1f} ms, p99 {result['p99']:.1f} ms   "
+        f"order to event  at {rate}/s, {settings.partitions} lanes: "
+        f"p50 {result['p50']:.1f} ms, p99 {result['p99']:.1f} ms   "
         f"one hop: p50 {result['floor_p50']:.1f} ms, p99 {result['floor_p99']:.1f} ms   "
         f"[want p50 <= 40, p99 <= 100]"
     )
