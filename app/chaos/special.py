@@ -9,8 +9,9 @@ from tables.instructions import NOTHING
 
 Order = Mapping[str, Any]
 
-# So long lives an order that ends by time: some do while nothing else happens, some while workers are down.
-_LIVES_US = (1_000_000, 20_000_000)
+# So long lives an order with a date: some end while nothing else happens, some while workers are down.
+LIFE_US_MAX = 12_000_000
+_LIFE_US_MIN = 1_000_000
 
 
 def _carrying(order: Order, changes: Mapping[str, Any] | None = None, **instructions: Any) -> dict[str, Any]:
@@ -73,7 +74,7 @@ KINDS: dict[str, Callable[[Order, int, Random], dict[str, Any]]] = {
     ),
     # Its time counts from when it is sent.
     "gtd": lambda order, middle_e8, chance: _carrying(
-        order, {"time_in_force": "gtd"}, expire_at_us=chance.randrange(*_LIVES_US)
+        order, {"time_in_force": "gtd"}, expire_at_us=chance.randrange(_LIFE_US_MIN, LIFE_US_MAX)
     ),
     "time": lambda order, middle_e8, chance: {**order, "time_in_force": chance.choice(_TIMES)},
     "to-limit": lambda order, middle_e8, chance: {

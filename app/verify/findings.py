@@ -14,7 +14,7 @@ RULES = {
     "I6": "price-time priority: a naive book makes the same trades",
     "I7": "changelogs = events = book updates: books, live orders, assets, limits, halts",
     "I8": "positions = fills and movements; reserved = need of live orders",
-    "I9": "nothing older than its cause",
+    "I9": "nothing older than its cause, nothing forgotten that was due",
     "I10": "no limit, lot, tick, band, halt or suspension breached; no fill after a kill switch",
     "I11": "REST, stream, Redis and topics agree",
     "I12": "the group has taken every record",

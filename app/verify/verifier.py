@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from app.verify.books import Books
+from app.verify.deadlines import Deadlines
 from app.verify.entry import Entries
 from app.verify.fills import Fills
 from app.verify.findings import Findings
@@ -54,6 +55,7 @@ class Verifier:
         self.money = Money(self.findings, self.markets, snapshot)
         self.limits = Limits(self.findings, self.markets, snapshot, skew_us)
         self.entries = Entries(self.findings, self.markets, skew_us, self.money.taken)
+        self.deadlines = Deadlines(self.findings)
         self.books = Books(self.findings)
         self.rows = Rows(self.findings)
         # What can be asked for at a door, when one is to be asked.
@@ -152,6 +154,7 @@ class Verifier:
             self.totals.order(event, order.entry_id)
             self.money.ended(event["order_id"])
         self.limits.event(seen, order)
+        self.deadlines.change(seen)
         self.replay.word(seen)
 
     def _reject(self, seen: Seen) -> None:
@@ -234,6 +237,7 @@ class Verifier:
         self.money.finish(live)
         self.limits.finish(live)
         self.entries.finish()
+        self.deadlines.finish()
         symbols = {order.symbol for order in live.values()} | self.replay.symbols()
         naive = {symbol: self.replay.book(symbol) for symbol in symbols}
         self.books.finish(live, naive, self.fills.sequences)

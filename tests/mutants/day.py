@@ -173,6 +173,10 @@ def _in_auctions(day: Day) -> None:
     soon_us = day.engine.now_us + 5 * SECOND_US
     day.carrying("g1", "buy 5 NVDA 480", account="emil", time_in_force="gtd", expire_at_us=soon_us)
     day.engine.wait(10)
+    # In the meantime each lane has something else to do.
+    for symbol in ("AAPL", "MSFT"):
+        day.order(f"g-{symbol}", f"buy 1 {symbol} 99", account="alice", time_in_force="ioc")
+    day.engine.wait(1)
     day.order("z1", "sell 7 NVDA 503", account="fred")
     day.carrying("z2", "sell 70 NVDA 503", account="fred", display_quantity=10 * ONE)
 

@@ -126,6 +126,12 @@ def no_expiry(patches: Patches) -> None:
     patches(Market, "set_expiry", lambda original: lambda market, order: None)
 
 
+@mutant("a lane sleeps through what is due, until something happens in that market", "I9")
+def sleeps(patches: Patches) -> None:
+    patches(Matching, "due_us", lambda original: lambda table: 0)
+    patches(Matching, "begin_cycle", lambda original: lambda table, at_us: [])
+
+
 @mutant("takes a quote and does not say so", "I6")
 def quote_not_said(patches: Patches) -> None:
     patches.saying(Matching, "apply", without("QuoteTaken", lambda m: True))

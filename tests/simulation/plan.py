@@ -13,6 +13,7 @@ from tables.instructions import NOTHING
 from tests.simulation.group import SESSION_S
 from tests.simulation.setting import ACCOUNTS, CODEC, LANES, SYMBOLS, place_of
 from tests.tables.words import (
+    NOON_US,
     cancel_order,
     mass_cancel,
     move_cash,
@@ -202,7 +203,7 @@ class _Flow:
         if chance.random() < 0.2:
             link = {"link_type": chance.choice(("oco", "oto", "bracket")), "link_id": "list"}
             return record._replace(message={**record.message, "instructions": {**NOTHING, **link}})
-        return record._replace(message=special(record.message, MID_E8, chance))
+        return record._replace(message=special(record.message, MID_E8, NOON_US, chance))
 
     def _replace(self, number: int) -> Record:
         chance = self._chance
