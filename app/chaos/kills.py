@@ -54,6 +54,7 @@ class Kills(Run):
         self.seen = Seen()
         self.say(f"the same with {self._kills} times kill -9")
         await self.phase(self._storm, list)
+        self.demand()
         self.result.kills, self.result.undisturbed = self._kills, undisturbed
         self.result.reasons += differences(undisturbed, self.result.verify.get("totals", {}))
         return self.result

@@ -119,7 +119,12 @@ class Run:
         disks = any(fault.name.endswith("disk-full") for fault in faults)
         self.say(f"{len(faults)} faults in {options.minutes * 60:g} s, seed {options.seed}")
         await self.phase(lambda: self._do_all(faults), self._load, disks)
+        self.demand()
         return self.result
+
+    def demand(self) -> None:
+        """Has a run count as weak that did not meet what it must."""
+        self.result.weak += [f"never met: {name}" for name in self.seen.missing(self._required)]
 
     async def phase(
         self, work: Callable[[], Awaitable[None]], load: Callable[[], list[Load]], disks: bool = False
@@ -262,7 +267,6 @@ class Run:
         result.reasons += segments.torn(datas, settings.topic_prefix)
         result.verify = await verified(self.system)
         result.reasons += reasons_of(result.verify)
-        result.weak += [f"never met: {name}" for name in self.seen.missing(self._required)]
         # After the quiet nothing moves: what was not compared was not checked.
         result.weak += [f"verify: {note}" for note in result.verify.get("notes", [])]
         self.say(f"verify: {result.verify['verdict']}; longest pause {result.longest_pause_s} s")

@@ -16,7 +16,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from app.chaos import report, segments, sometimes
 from app.chaos.clients import Confirmed, Producer, lost
-from app.chaos.kills import COMPARED, differences
+from app.chaos.kills import COMPARED, Kills, differences
+from app.chaos.plan import Options
 from app.chaos.process import Death
 from app.chaos.proxy import Link
 from app.chaos.sometimes import Opening
@@ -285,3 +286,21 @@ def test_an_answer_that_is_read_before_its_request_is_its_answer() -> None:
     assert watcher.waiting == 1
     watcher.take([read("events", 11, "OrderEvent", {**event, "request_offset": 6})])
     assert (watcher.waiting, watcher.entered["C-01 a"]) == (0, 2)
+
+
+async def test_what_must_be_met_is_asked_of_the_kills_and_not_of_the_peace_before(tmp_path: Path) -> None:
+    class Acted(Kills):
+        met = False
+
+        async def phase(self, work: object, load: object, disks: bool = False) -> None:
+            self.result.verify = {"totals": dict.fromkeys(COMPARED, 1)}
+            if work == self._storm and self.met:
+                self.seen.count("aborted transaction")
+
+    options = Options(seed=1, minutes=1)
+    run = Acted(options, 1, ["aborted transaction"], tmp_path, tmp_path, print)
+    assert (await run.run()).weak == ["never met: aborted transaction"]
+    run = Acted(options, 1, ["aborted transaction"], tmp_path, tmp_path, print)
+    run.met = True
+    result = await run.run()
+    assert (result.weak, result.verdict) == ([], "green")
