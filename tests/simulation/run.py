@@ -52,13 +52,16 @@ def simulating(bug: str = "") -> Iterator[None]:
     disabled = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     collecting = gc.isenabled()
-    # What dead workers leave is dropped between histories: a collection within one would be work for nothing.
+    # What dead workers leave is dropped between histories: a collection within one would be work for nothing,
+    # and one over all that was there before.
     gc.disable()
+    gc.freeze()
     try:
         with edges_replaced(), BUGS[bug]() if bug else nullcontext():
             yield
     finally:
         logging.disable(disabled)
+        gc.unfreeze()
         if collecting:
             gc.enable()
 
@@ -74,7 +77,8 @@ def run(seeds: range, bug: str = "") -> Report:
             sometimes.update(outcome.sometimes)
             if outcome.wrong:
                 failures[seed] = outcome.wrong
-        gc.collect()
+            # While it is still in the processor's cache: a quarter of the time less than after fifty.
+            gc.collect()
     return Report(len(seeds), failures, sometimes, time.perf_counter() - began_s)
 
 
