@@ -35,11 +35,14 @@ class Said(NamedTuple):
     last_quantity_e8: int
     last_price_e8: int
     leaves_e8: int
+    # Of an order with a limit of its own, unless it is a trade or a status.
+    limit_e8: int = 0
 
     def __str__(self) -> str:
         fill = f" {format_e8(self.last_quantity_e8)} at {format_e8(self.last_price_e8)}"
         at = fill if self.last_quantity_e8 else ""
-        return f"{self.event}{at} of {self.order_id} leaving {format_e8(self.leaves_e8)}"
+        limit = f" with limit {format_e8(self.limit_e8)}" if self.limit_e8 else ""
+        return f"{self.event}{at} of {self.order_id} leaving {format_e8(self.leaves_e8)}{limit}"
 
 
 class MarketRules:
@@ -73,6 +76,8 @@ def _given(word: str | None) -> str:
     return "" if word is None or word in _ABSENT else word
 
 
+# The limit of others is a protection, or comes from the market.
+LIMITED = frozenset({"limit", "stop_limit"})
 _PROTECTED = frozenset({"market", "market_to_limit", "stop", "trailing_stop", "market_if_touched"})
 
 
@@ -83,6 +88,8 @@ class Book:
         self._symbol = symbol
         self._engine = Engine({symbol: rules}, on_tick=False)
         self._at_us = 0
+        # Orders with a limit of their own.
+        self._limited: set[str] = set()
         # Live orders: order_id by each name, names and leaves by order_id.
         self._id_of: dict[Name, str] = {}
         self._names: dict[str, list[Name]] = {}
@@ -101,6 +108,8 @@ class Book:
         """What matching must say to a cleared record."""
         if kind == "ClearedOrder":
             self._name(command["order_id"], (command["account"], command["client_order_id"]))
+            if command["order_type"] in LIMITED:
+                self._limited.add(command["order_id"])
             return self._do(_new_order(command), at_us)
         order_id, known = command["order_id"], command["order_id"] in self._leaves
         if kind == "ClearedStatusRequest":
@@ -181,9 +190,11 @@ class Book:
                 yield Said("trade", order_id, *fill, party["leaves_quantity"])
         elif event in _TOLD:
             order_id = self._id_of.get((happening["account"], happening["client_order_id"]), "NONE")
-            yield Said(event, order_id, 0, 0, happening["leaves_quantity"])
+            limit_e8 = happening["limit_price"] if order_id in self._limited else 0
+            yield Said(event, order_id, 0, 0, happening["leaves_quantity"], limit_e8)
 
     def _forget(self, order_id: str) -> None:
+        self._limited.discard(order_id)
         for name in self._names.pop(order_id, ()):
             self._id_of.pop(name, None)
 

@@ -124,6 +124,8 @@ def _waiting(day: Day) -> None:
     day.send(quote("NVDA", "498.8", "499.2", last="498.9"))
     day.order("ml", "sell 5 NVDA market", account="emil", order_type="market_to_limit", time_in_force="gtc")
     day.carrying("po", "buy 5 NVDA 500.1", account="emil", post_only="reject")
+    day.carrying("pr", "buy 5 NVDA 500.1", account="emil", post_only="reprice")
+    day.send(cancel_order("pr", account="emil"))
 
 
 def _together(day: Day) -> None:

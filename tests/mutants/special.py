@@ -3,7 +3,7 @@
 from typing import Any
 
 from schemas.records import Record, Said
-from tables.engine import auction, lists, pegs, taking, triggers
+from tables.engine import auction, entering, lists, pegs, taking, triggers
 from tables.engine.book import BookSide
 from tables.engine.market import Market
 from tables.matching import Matching
@@ -87,6 +87,17 @@ def peg_below(patches: Patches) -> None:
         return lambda market, order, best: max(1, original(market, order, best) - 10**8)
 
     patches(pegs, "target_e8", make)
+
+
+@mutant("a post-only order rests two ticks away", "I6")
+def two_ticks_away(patches: Patches) -> None:
+    def make(original: Any) -> Any:
+        def repriced_e8(market: Any, order: Any) -> int:
+            return int(original(market, order)) - order.sign * 10**6
+
+        return repriced_e8
+
+    patches(entering, "repriced_e8", make)
 
 
 @mutant("the fill of one order does not cancel the other", "I6")
