@@ -51,7 +51,7 @@ async def report(bench: Bench, runs: int, rows: int) -> dict[str, float]:
     instruments = Instruments()
     for kind, message in setup(settings.partitions):
         if kind == "Instrument":
-            instruments.put(message)  # type: ignore[arg-type]
+            instruments.put(message)
     topic = changelog_name(settings.app_id, "matching")
     await _write(settings.kafka, topic, settings.partitions, codec, rows)
     rates, weights = [], []

@@ -74,7 +74,7 @@ async def _run(
     settings: Settings, codec: Codec, writer: TopicWriter, url: str, count: int, run: int
 ) -> tuple[list[float], list[float]]:
     """Milliseconds on the Kafka path and over REST."""
-    said = (message for kind, message in requests(10**9, seed=1000 + run) if kind == "NewOrder")
+    said = (dict(message) for kind, message in requests(10**9, seed=1000 + run) if kind == "NewOrder")
     consumer = AIOKafkaConsumer(
         bootstrap_servers=settings.kafka, isolation_level="read_committed", fetch_max_wait_ms=100
     )

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -33,7 +34,7 @@ class Bench:
     kafka: str
     registry: str
 
-    def settings(self, name: str, **more: object) -> Settings:
+    def settings(self, name: str, **more: Any) -> Settings:
         """Settings of a system of its own on them: topics and group named after `name`."""
         return Settings(
             _env_file=None,

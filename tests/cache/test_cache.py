@@ -3,7 +3,7 @@
 import asyncio
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import orjson
 import pytest
@@ -67,7 +67,7 @@ async def everything(redis: Redis) -> dict[str, Any]:
     found: dict[str, Any] = {}
     async for name in redis.scan_iter(count=1000):
         key = name.decode()
-        kind = (await redis.type(key)).decode()
+        kind = cast(bytes, await redis.type(key)).decode()
         if key.startswith("cache:"):
             continue
         if kind == "hash":
@@ -236,7 +236,7 @@ async def test_who_subscribes_first_and_then_reads_misses_no_update(
         await until(lambda: _sequence_above(redis, 9))
         await news.subscribe("books.AAPL")
         await news.get_message(timeout=1)
-        snapshot = orjson.loads(await redis.get("book:AAPL"))
+        snapshot = orjson.loads(await redis.get("book:AAPL") or b"")
         await trading
         told = [message["sequence"] for _, message in await heard(news, 1)]
         missing = [sequence for sequence in range(snapshot["sequence"] + 1, 121) if sequence not in told]
@@ -261,13 +261,13 @@ async def test_a_gap_in_a_book_is_shown_until_the_next_snapshot(settings: Settin
         await log.say(("BookUpdate", first), ("BookUpdate", desk.update()))
         cache = SinkProcess("cache", settings, tmp_path)
         await cache.ready()
-        stale = orjson.loads(await redis.get("book:AAPL"))
+        stale = orjson.loads(await redis.get("book:AAPL") or b"")
         assert (stale["stale"], stale["sequence"]) == (True, 1)
         desk.market.snapshot_due = True
         desk.rest("buy", BID, 1)
         await log.say(("BookUpdate", desk.update()))
         await until(lambda: _sequence_above(redis, 3))
-        whole = orjson.loads(await redis.get("book:AAPL"))
+        whole = orjson.loads(await redis.get("book:AAPL") or b"")
         assert (whole["stale"], whole["bids"]) == (False, [["187.12", "4", 4]])
         await cache.stop()
 
@@ -281,7 +281,7 @@ async def test_a_second_process_waits_for_the_lease(settings: Settings, tmp_path
         first.kill()
         await log.say(quote("AAPL", 187))
         await second.ready()
-        assert orjson.loads(await redis.get("quote:AAPL"))["bid"] == "187"
+        assert orjson.loads(await redis.get("quote:AAPL") or b"")["bid"] == "187"
         assert await second.stop() == 0
         assert not await redis.exists("cache:writer")
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
@@ -274,7 +275,7 @@ def test_an_answer_that_is_read_before_its_request_is_its_answer() -> None:
     order = {"account": "C-01", "client_order_id": "a"}
     event = {**order, "event": "accepted", "request_offset": 5, "order_id": "x", "leaves_quantity": 1}
 
-    def read(short: str, offset: int, kind: str, message: dict[str, object]) -> Read:
+    def read(short: str, offset: int, kind: str, message: dict[str, Any]) -> Read:
         return Read(short, lane, offset, 0, None, None, kind, message, None)
 
     watcher.take([read("events", 9, "OrderEvent", event)])

@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from app.cli import cli
 from app.lanes.decode import UNKNOWN_AGAIN_S
@@ -136,7 +135,8 @@ async def letters_of(settings: Settings, *some: Mapping[str, Any]) -> list[str]:
     await producer.start()
     names = []
     for one in some:
-        letter = {"partition": 0, "offset": 7, "timestamp_us": 1, "key": None, "text": "", "at_us": 1} | one
+        usual = {"partition": 0, "offset": 7, "timestamp_us": 1, "key": None, "text": "", "at_us": 1}
+        letter = {**usual, **one}
         sent = await producer.send_and_wait(
             settings.topic("dead-letters"), codec.encode("DeadLetter", letter), partition=1
         )

@@ -117,7 +117,7 @@ def test_orders_of_three_kafka_clients_and_of_rest_trade_and_are_seen_everywhere
         )
         assert taken.status_code in (200, 201), taken.text
         assert (taken.json()["status"], taken.json()["average_price"]) == ("filled", "10.008")
-        trades = []
+        trades: list[dict[str, Any]] = []
         while len(trades) < 3:
             message = json.loads(socket.recv(timeout=20))
             if message.get("channel") == "trades" and message.get("type") == "update":

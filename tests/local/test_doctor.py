@@ -4,6 +4,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -50,6 +51,6 @@ def test_a_clock_that_went_back_is_noticed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("setting", ["kafka", "postgres", "redis"])
 def test_a_server_of_the_users_own_needs_no_program(tmp_path: Path, setting: str) -> None:
-    checks = found(Settings(data_dir=tmp_path, **{setting: "elsewhere:1"}))
+    checks = found(Settings(data_dir=tmp_path, **dict[str, Any]({setting: "elsewhere:1"})))
     name = "java" if setting == "kafka" else setting
     assert checks[name].found == f"not needed: OMS_{setting.upper()} is set"

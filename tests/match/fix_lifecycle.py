@@ -15,7 +15,8 @@ from tests.match.fix_scenarios import SCENARIOS, Scenario
 from tests.naive.desk import AnyEngine
 
 # FIX 4.4, appendix D: what the table of the project has, and the two states that only requests bring.
-FIX_PRECEDENCE = {**PRECEDENCE, "pending_replace": 11, "pending_cancel": 12}
+FIX_PRECEDENCE: dict[str, int] = {"pending_replace": 11, "pending_cancel": 12}
+FIX_PRECEDENCE.update(PRECEDENCE.items())
 PRICE = 100
 # Rows that are told in another word here; the scenario's remark says so.
 TOLD_AS = {"done_for_day": "expired"}

@@ -1,6 +1,7 @@
 """Every order type, instruction, session and allocation once, as docs/matching.md tells it."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -387,9 +388,7 @@ def test_a_replace_to_what_is_filled_fills(desk: Desk) -> None:
         ({"time_in_force": "gtd"}, "INVALID_INSTRUCTION"),
     ],
 )
-def test_a_replace_that_is_refused_changes_nothing(
-    desk: Desk, fields: dict[str, object], reason: str
-) -> None:
+def test_a_replace_that_is_refused_changes_nothing(desk: Desk, fields: dict[str, Any], reason: str) -> None:
     desk.sell("a", 5, 100)
     desk.sell("other", 5, 101, account="a")
     assert desk.replace("a", **fields) == [f"replace_rejected a {reason}"]

@@ -127,7 +127,8 @@ async def held(settings: Settings, table: str, size: int) -> Held:
         consumer.assign(partitions)
         for tp, begin in begins.items():
             consumer.seek(tp, begin)
-        records, keys = 0, set()
+        records = 0
+        keys: set[bytes] = set()
         unread = {tp for tp in partitions if begins[tp] < ends[tp]}
         while unread:
             for fetched in (await consumer.getmany(*unread, timeout_ms=200, max_records=20_000)).values():

@@ -4,7 +4,8 @@ import itertools
 import json
 from collections.abc import Callable, Iterator
 from decimal import Decimal
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -81,7 +82,8 @@ def test_a_schema_is_registered_and_found_by_every_way(client: SchemaRegistryCli
 
 def test_the_same_schema_has_one_id_under_every_subject(client: SchemaRegistryClient, subject: str) -> None:
     first = client.register_schema(subject, order(("same", "int"), namespace="x"))
-    spaced = Schema(json.dumps(json.loads(order(("same", "int")).schema_str) | {"name": "x.Order"}, indent=3))
+    same = json.loads(order(("same", "int")).schema_str or "")
+    spaced = Schema(json.dumps(same | {"name": "x.Order"}, indent=3))
     assert client.register_schema(f"{subject}-other", spaced) == first
     assert client.get_subjects_by_schema_id(first) == [subject, f"{subject}-other"]
 
@@ -141,14 +143,15 @@ def test_levels_are_set_for_a_subject_and_for_all(client: SchemaRegistryClient, 
 
 @pytest.mark.parametrize("level", ["NONE", "FORWARD", "FORWARD_TRANSITIVE", "FULL", "FULL_TRANSITIVE"])
 def test_every_level_of_confluent_is_known(client: SchemaRegistryClient, subject: str, level: str) -> None:
-    assert client.set_compatibility(subject, level=level)["compatibility"] == level
+    said: dict[str, str] = client.set_compatibility(subject, level=level)  # type: ignore[assignment]
+    assert said["compatibility"] == level
 
 
 def test_what_is_no_schema_is_42201(client: SchemaRegistryClient, subject: str) -> None:
     said = refused(lambda: client.register_schema(subject, order(("a", "integer"))), 422, 42201)
     assert "Order.a: type integer is not known" in said
     for text, kind in (("{", "AVRO"), ('"string"', "PROTOBUF"), ("{}", "JSON")):
-        refused(lambda text=text, kind=kind: client.register_schema(subject, Schema(text, kind)), 422, 42201)
+        refused(partial(client.register_schema, subject, Schema(text, kind)), 422, 42201)
     assert subject not in client.get_subjects()
 
 
@@ -160,7 +163,7 @@ def test_what_is_not_there_is_named(client: SchemaRegistryClient, subject: str) 
     refused(lambda: client.delete_subject(subject), 404, 40401)
     client.register_schema(subject, order(("a", "int")))
     refused(lambda: client.get_version(subject, 2), 404, 40402)
-    refused(lambda: client.get_version(subject, "first"), 422, 42202)
+    refused(lambda: client.get_version(subject, cast(int, "first")), 422, 42202)
     refused(lambda: client.lookup_schema(subject, order(("b", "int"))), 404, 40403)
 
 
@@ -383,8 +386,8 @@ async def test_a_serializer_that_may_not_register_finds_ours(
         {"auto.register.schemas": False},
         {"auto.register.schemas": False, "use.latest.version": True},
     ):
-        conf |= {"subject.name.strategy": topic_record_subject_name_strategy}
-        serializer = AvroSerializer(client, schema_text("NewOrder"), conf=conf)
+        named = {**conf, "subject.name.strategy": topic_record_subject_name_strategy}
+        serializer = AvroSerializer(client, schema_text("NewOrder"), conf=named)
         value = serializer(order_value(), SerializationContext(topic, MessageField.VALUE))
         assert Codec.schema_id(value) == ids["NewOrder"]
 

@@ -24,7 +24,7 @@ PATIENCE_S = 30.0
 
 def world() -> "World":
     """The world of the history that runs."""
-    return asyncio.get_running_loop().world  # type: ignore[attr-defined, no-any-return]
+    return asyncio.get_running_loop().world  # type: ignore[attr-defined]
 
 
 class Batch:
@@ -186,7 +186,7 @@ class SimKafkaProducer(AIOKafkaProducer):  # type: ignore[misc]
             await self._world.ask("commit", self._world.broker.commit, *self._who)
 
 
-class SimProducer(LaneProducer, SimKafkaProducer):  # type: ignore[misc]
+class SimProducer(LaneProducer, SimKafkaProducer):
     """The real LaneProducer, on the simulated one."""
 
 
@@ -365,7 +365,7 @@ class GroupConsumer:
 
     def assigned(self) -> list[TopicPartition]:
         """Partitions of this generation."""
-        return list(self._states)  # type: ignore[arg-type]
+        return list(self._states)
 
     async def _find_positions(self, states: dict[Place, _State]) -> None:
         """As aiokafka does by itself: the group's offset is the position, until somebody seeks."""
@@ -428,7 +428,7 @@ class GroupConsumer:
                     drained[place] = records
         if more:
             self._fetch_soon()
-        return drained  # type: ignore[return-value]
+        return drained
 
     def _on_news(self) -> None:
         """The broker has more; what it answers comes later."""

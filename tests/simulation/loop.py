@@ -72,6 +72,7 @@ class Deadlock(Exception):
     """Nothing is left to do, and yet the history has not ended."""
 
 
+# Only what asyncio asks of a loop whose tasks do no input and output.
 class Loop(asyncio.AbstractEventLoop):
     """Runs one history; to be closed, which unwinds what the dead left behind."""
 
@@ -105,18 +106,18 @@ class Loop(asyncio.AbstractEventLoop):
         self._tasks.append(task)
         return task
 
-    def call_soon(self, callback: Any, *args: Any, context: Any = None) -> Any:
+    def call_soon(self, callback: Any, *args: Any, context: Any = None) -> Any:  # type: ignore[override]
         handle = _Handle(callback, args, context)
         self._ready.append(handle)
         return handle
 
-    def call_at(self, when: float, callback: Any, *args: Any, context: Any = None) -> Any:
+    def call_at(self, when: float, callback: Any, *args: Any, context: Any = None) -> Any:  # type: ignore[override]
         handle = _Handle(callback, args, context)
         self._count += 1
         heappush(self._timers, (when, self._count, handle))
         return handle
 
-    def call_later(self, delay: float, callback: Any, *args: Any, context: Any = None) -> Any:
+    def call_later(self, delay: float, callback: Any, *args: Any, context: Any = None) -> Any:  # type: ignore[override]
         handle = _Handle(callback, args, context)
         self._count += 1
         heappush(self._timers, (self._now_s + delay, self._count, handle))

@@ -15,7 +15,7 @@ from tests.tables.words import NOON_US, instrument
 
 CODEC = Codec({record: number for number, record in enumerate(record_names(), 1)})
 LANES = 2
-SETTINGS = Settings(_env_file=None, kafka="none", registry="none", partitions=LANES, cycle_floor_ms=1.0)  # type: ignore[call-arg]
+SETTINGS = Settings(_env_file=None, kafka="none", registry="none", partitions=LANES, cycle_floor_ms=1.0)
 # Two accounts of each lane.
 ACCOUNTS = ("alice", "bob", "carol", "frank")
 SYMBOLS = ("AAPL", "MSFT")

@@ -30,7 +30,7 @@ class World:
     def __init__(self, plan: Plan, ground: Ground, *, traced: bool = False) -> None:
         self.plan = plan
         self.chance = random.Random(plan.seed * 2 + 1)
-        self.loop = Loop()
+        self.loop = Loop()  # type: ignore[abstract]
         self._no_process = contextvars.Context()
         self.loop.world = self  # type: ignore[attr-defined]
         self.settings: Settings = SETTINGS.model_copy(update=dict(plan.settings))

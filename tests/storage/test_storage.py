@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import random
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -56,7 +57,7 @@ async def test_kills_of_storage_and_crashes_of_postgresql_lose_and_double_nothin
             written = count(postgres.url, "order_events")
             for start in range(number * trips_of_round, (number + 1) * trips_of_round, 500):
                 await log.say(*round_trips(range(start, start + 500)))
-            await until(lambda written=written: _more(postgres.url, written), 30)
+            await until(partial(_more, postgres.url, written), 30)
             await asyncio.sleep(chance.uniform(0.0, 0.3))
             if number % 2:
                 await _crash(postgres)

@@ -92,8 +92,9 @@ class Lane:
                 self.late.append(read)
             elif kind.startswith("Cleared"):
                 following.append(read)
-        for number, table in enumerate(self.tables):
-            for row in table.changed_rows():
+        tables: tuple[Accounts | Risk | Matching, ...] = self.tables
+        for number, each in enumerate(tables):
+            for row in each.changed_rows():
                 if row.row is None:
                     self.rows.pop((number, row.key), None)
                 else:
@@ -235,9 +236,9 @@ def test_accounts_hold_what_orders_of_every_type_need(seed: int) -> None:
     for account in ACCOUNTS:
         lane.say("MassCancel", account=account, client_order_id="m", symbol="", side="unknown")
     lane.settle()
-    for account in lane.accounts._ledger.accounts.values():
-        assert not account.live
-        assert not any(asset.reserved_e8 for asset in (*account.cash.values(), *account.holdings.values()))
+    for left in lane.accounts._ledger.accounts.values():
+        assert not left.live
+        assert not any(asset.reserved_e8 for asset in (*left.cash.values(), *left.holdings.values()))
     refused = [message for _, message in lane.said if message.get("reason") == "MATCHING_NOT_REPLACEABLE"]
     assert all("triggered" in _life(lane, message) for message in refused if "event" in message)
     events = {message["event"] for kind, message in lane.said if kind == "OrderEvent"}

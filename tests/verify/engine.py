@@ -6,6 +6,7 @@ offsets in steps of ten, so that a test can put records in between.
 """
 
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 from app.pipeline import acquaint
@@ -29,6 +30,7 @@ _INPUTS = ("control", "executions", "quotes", "orders", "cleared")
 _OUTSIDE = ("orders", "control", "quotes")
 _STEP = 10
 Tables = tuple[Accounts, Risk, Matching]
+AnyTable = Accounts | Risk | Matching
 
 
 class Engine:
@@ -87,7 +89,8 @@ class Engine:
         """Every lane dies between two cycles, and another worker takes it over from the changelogs."""
         for lane in range(LANES):
             self._lanes[lane] = self._tables(lane)
-            for short, table in zip(_CHANGELOG_OF, self._lanes[lane], strict=True):
+            tables: Sequence[AnyTable] = self._lanes[lane]
+            for short, table in zip(_CHANGELOG_OF, tables, strict=True):
                 live = {seen.key: seen for seen in self.log[short, lane]}
                 for seen in live.values():
                     if seen.kind:
@@ -201,7 +204,8 @@ class Engine:
         for record in passed:
             self._say(lane, matching.apply(record, at_us))
         self._say(lane, matching.end_cycle(at_us))
-        for short, table in zip(_CHANGELOG_OF, self._lanes[lane], strict=True):
+        tables: Sequence[AnyTable] = self._lanes[lane]
+        for short, table in zip(_CHANGELOG_OF, tables, strict=True):
             for row in table.changed_rows():
                 self._keep(short, lane, row)
 

@@ -4,7 +4,7 @@ from app.verify.records import Snapshot
 from tests.verify.history import History
 
 
-def test_a_missing_answer_is_red():
+def test_a_missing_answer_is_red() -> None:
     history = History()
     history.drop(history.event("cancel_rejected", "nobody's"))
     findings = history.verify()
@@ -13,7 +13,7 @@ def test_a_missing_answer_is_red():
     assert findings.shown[0].places == (request.place,)
 
 
-def test_a_doubled_answer_is_red_and_shows_both():
+def test_a_doubled_answer_is_red_and_shows_both() -> None:
     history = History()
     answer = history.event("cancel_rejected", "nobody's")
     more = history.add(answer, after=answer)
@@ -30,7 +30,7 @@ def test_an_answer_to_no_request_is_red():
     assert history.red() == {"I1"}
 
 
-def test_an_answer_that_names_no_request_is_red():
+def test_an_answer_that_names_no_request_is_red() -> None:
     history = History()
     answer = history.event("cancel_rejected", "nobody's")
     history.add(answer, after=answer, request_offset=-1)
@@ -39,31 +39,31 @@ def test_an_answer_that_names_no_request_is_red():
     assert findings.shown[0].text == "cancel_rejected names no request"
 
 
-def test_an_answer_to_another_account_is_red():
+def test_an_answer_to_another_account_is_red() -> None:
     history = History()
     history.change(history.event("cancel_rejected", "nobody's"), account="mallory")
     assert history.red() == {"I1"}
 
 
-def test_an_answer_of_another_kind_is_red():
+def test_an_answer_of_another_kind_is_red() -> None:
     history = History()
     history.change(history.event("cancel_rejected", "nobody's"), event="replace_rejected")
     assert history.red() == {"I1"}
 
 
-def test_an_answer_with_the_id_of_another_request_is_red():
+def test_an_answer_with_the_id_of_another_request_is_red() -> None:
     history = History()
     history.change(history.event("cancel_rejected", "nobody's"), request_id="x3")
     assert history.red() == {"I1"}
 
 
-def test_an_order_accepted_with_other_terms_than_asked_is_red():
+def test_an_order_accepted_with_other_terms_than_asked_is_red() -> None:
     history = History()
     history.change(history.find("NewOrder", client_order_id="end"), time_in_force="day")
     assert history.red() == {"I1"}
 
 
-def test_an_order_id_that_is_not_made_of_the_order_is_red():
+def test_an_order_id_that_is_not_made_of_the_order_is_red() -> None:
     history = History()
     order = history.event("accepted", "end")
     for seen in list(history.records):
@@ -72,52 +72,52 @@ def test_an_order_id_that_is_not_made_of_the_order_is_red():
     assert history.red() == {"I1"}
 
 
-def test_a_mass_cancel_without_a_report_is_red():
+def test_a_mass_cancel_without_a_report_is_red() -> None:
     history = History()
     history.drop(history.find("MassCancelReport"))
     assert history.red() == {"I1"}
 
 
-def test_a_control_without_a_report_is_red():
+def test_a_control_without_a_report_is_red() -> None:
     history = History()
     history.drop(history.find("ControlReport", control="ExpireDay"))
     assert history.red() == {"I1", "I6"}
 
 
-def test_a_control_reported_twice_is_red():
+def test_a_control_reported_twice_is_red() -> None:
     history = History()
     report = history.find("ControlReport", control="MoveCash")
     history.add(report, after=report)
     assert history.red() == {"I1"}
 
 
-def test_an_undecodable_record_without_a_dead_letter_is_red():
+def test_an_undecodable_record_without_a_dead_letter_is_red() -> None:
     history = History()
     history.drop(history.find("DeadLetter"))
     assert history.red() == {"I1"}
 
 
-def test_a_second_dead_letter_is_red():
+def test_a_second_dead_letter_is_red() -> None:
     history = History()
     letter = history.find("DeadLetter")
     history.add(letter, after=letter)
     assert history.red() == {"I1"}
 
 
-def test_a_dead_letter_with_other_bytes_is_red():
+def test_a_dead_letter_with_other_bytes_is_red() -> None:
     history = History()
     history.change(history.find("DeadLetter"), value=b"other nonsense")
     assert history.red() == {"I1"}
 
 
-def test_a_dead_letter_of_a_request_that_was_answered_is_red():
+def test_a_dead_letter_of_a_request_that_was_answered_is_red() -> None:
     history = History()
     letter, request = history.find("DeadLetter"), history.find("NewOrder", client_order_id="end")
     history.add(letter, after=letter, partition=request.partition, offset=request.offset)
     assert history.red() == {"I1"}
 
 
-def test_a_request_that_became_a_dead_letter_for_its_unknown_schema_is_green():
+def test_a_request_that_became_a_dead_letter_for_its_unknown_schema_is_green() -> None:
     history = History()
     request = history.find("CancelOrder", order="nobody's")
     history.drop(history.event("cancel_rejected", "nobody's"))
@@ -128,7 +128,7 @@ def test_a_request_that_became_a_dead_letter_for_its_unknown_schema_is_green():
     assert history.red() == set()
 
 
-def test_a_record_in_a_wrong_lane_without_its_copy_is_red():
+def test_a_record_in_a_wrong_lane_without_its_copy_is_red() -> None:
     history = History()
     for seen in list(history.records):
         if seen.message.get("client_order_id") == "lost" and seen.forwarded:
@@ -156,7 +156,7 @@ def test_a_record_whose_sender_marked_it_as_forwarded_is_no_copy_of_another():
     assert history.red() == set()
 
 
-def test_a_record_in_a_wrong_lane_that_was_answered_there_as_well_is_red():
+def test_a_record_in_a_wrong_lane_that_was_answered_there_as_well_is_red() -> None:
     history = History()
     lost = next(
         s for s in history.records if s.message.get("client_order_id") == "lost" and s.short == "orders"
@@ -179,7 +179,7 @@ def test_what_came_after_the_snapshot_need_not_be_answered_yet():
     assert history.verify(after).red() == {"I1"}
 
 
-def test_an_unreadable_record_of_a_lane_is_red():
+def test_an_unreadable_record_of_a_lane_is_red() -> None:
     history = History()
     event = history.event("cancel_rejected", "nobody's")
     history.records[history.records.index(event)] = event._replace(kind="", message={}, error="DECODE_FAILED")

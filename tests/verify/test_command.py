@@ -4,6 +4,7 @@ import os
 import pty
 import subprocess
 import sys
+from typing import Any
 
 import typer
 from typer.testing import CliRunner
@@ -13,7 +14,7 @@ from app.settings import ROOT
 from app.verify.findings import RULES
 
 
-def test_a_terminal_gets_a_bar_and_what_cannot_be_verified_ends_with_two():
+def test_a_terminal_gets_a_bar_and_what_cannot_be_verified_ends_with_two() -> None:
     """Nothing answers at port 1: the bar is begun, then the reason is told."""
     parent, child = pty.openpty()
     env = {"OMS_KAFKA": "127.0.0.1:1", "OMS_REGISTRY": "http://127.0.0.1:1", "TERM": "xterm"}
@@ -27,16 +28,17 @@ def test_a_terminal_gets_a_bar_and_what_cannot_be_verified_ends_with_two():
     assert "0 of 1 records" in told
 
 
-def test_the_document_tells_of_every_invariant_and_option():
+def test_the_document_tells_of_every_invariant_and_option() -> None:
     text = (ROOT / "docs" / "verify.md").read_text(encoding="utf-8")
     for invariant in RULES:
         assert f"| {invariant} | " in text, invariant
-    for parameter in typer.main.get_command(cli).commands["verify"].params:
+    commands: Any = typer.main.get_command(cli)
+    for parameter in commands.commands["verify"].params:
         if parameter.name not in ("grace", "help"):
             assert parameter.opts[0] in text, parameter.opts[0]
 
 
-def test_an_address_or_key_that_is_none_is_refused_with_the_next_step():
+def test_an_address_or_key_that_is_none_is_refused_with_the_next_step() -> None:
     for arguments, told in (
         (["--gateway", "127.0.0.1:8000", "--api-key", "k"], "--gateway must be a URL such as"),
         (["--gateway", "http://127.0.0.1:1"], "--gateway needs --api-key"),

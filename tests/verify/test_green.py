@@ -11,13 +11,13 @@ ONE = 10**8
 OURS = ("app", "agents", "tables", "schemas", "tests")
 
 
-def test_a_day_in_which_everything_happens_is_green():
+def test_a_day_in_which_everything_happens_is_green() -> None:
     findings = History().verify()
     assert findings.shown == []
     assert findings.notes == []
 
 
-def test_every_invariant_was_checked():
+def test_every_invariant_was_checked() -> None:
     assert set(History().verify().checked) == {f"I{n}" for n in range(1, 11)}
 
 
@@ -48,7 +48,7 @@ def timed_day() -> History:
     return history
 
 
-def test_what_time_alone_brings_about_is_green():
+def test_what_time_alone_brings_about_is_green() -> None:
     history = timed_day()
     assert history.event("expired", "g1").timestamp_us < history.event("accepted", "g2").timestamp_us
     sessions = [seen.message["session"] for seen in history.records if seen.kind == "SessionChange"]
@@ -58,14 +58,14 @@ def test_what_time_alone_brings_about_is_green():
     assert findings.notes == []
 
 
-def test_an_order_that_expires_before_its_time_is_red():
+def test_an_order_that_expires_before_its_time_is_red() -> None:
     history = timed_day()
     early = history.event("expired", "g3")
     history.change(early, at_us=early.message["at_us"] - 1_000_000)
     assert "I6" in history.red()
 
 
-def test_nothing_is_shared_with_the_engine_but_schemas_and_settings():
+def test_nothing_is_shared_with_the_engine_but_schemas_and_settings() -> None:
     """The naive book of docs/matching.md was written apart from the engine, for this."""
     allowed = ("app.verify", "app.naive", "app.settings", "app.resources", "schemas")
     folder = Path(verify.__file__).parent

@@ -128,6 +128,6 @@ def _falsify(settings: Settings) -> None:
             return [row[0] for row in rows]
 
         cached, stored = eventually(live)[:2]
-        order = orjson.loads(redis.get(f"order:{cached}") or b"")  # type: ignore[arg-type]
+        order = orjson.loads(redis.get(f"order:{cached}") or b"")
         redis.set(f"order:{cached}", orjson.dumps({**order, "leaves_quantity": "777"}))
         connection.execute("UPDATE orders SET leaves_quantity = 777 WHERE order_id = %s", (stored,))

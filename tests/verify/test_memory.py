@@ -8,8 +8,9 @@ from app.verify.records import Snapshot
 from tests.verify.history import History
 
 
-def test_numbers_are_a_set():
-    rng, numbers, known = random.Random(1), Numbers(), set()
+def test_numbers_are_a_set() -> None:
+    rng, numbers = random.Random(1), Numbers()
+    known: set[int] = set()
     for _ in range(20_000):
         number = rng.randrange(1, 2**64) if rng.random() < 0.7 else rng.choice([*known][:50] or [1])
         assert (number in numbers) == (number in known)
@@ -17,7 +18,7 @@ def test_numbers_are_a_set():
         known.add(number)
 
 
-def test_numbers_of_texts_are_never_zero_and_differ():
+def test_numbers_of_texts_are_never_zero_and_differ() -> None:
     assert len({number_of(str(n)) for n in range(1000)} - {0}) == 1000
 
 
@@ -33,7 +34,7 @@ def test_a_second_answer_is_red_although_the_first_is_forgotten(monkeypatch):
     assert History().verify().shown == []
 
 
-def test_what_is_overdue_is_told_once_and_what_came_late_is_not():
+def test_what_is_overdue_is_told_once_and_what_came_late_is_not() -> None:
     """A first snapshot ends before the answer that is missing is due; a later one has it all."""
     history = History()
     missing = history.event("cancel_rejected", "nobody's", which=-1)
@@ -51,7 +52,7 @@ def test_what_is_overdue_is_told_once_and_what_came_late_is_not():
     assert verifier.finish().violations == {"I1": 1}
 
 
-def test_positions_are_held_against_all_that_moved_before_the_snapshot():
+def test_positions_are_held_against_all_that_moved_before_the_snapshot() -> None:
     """Moving it on folds what came later: the sums are the same as without."""
     history = History()
     ends = {(s.short, s.partition): 0 for s in history.records}

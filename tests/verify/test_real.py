@@ -16,7 +16,7 @@ from app.market.seed import seed
 from app.settings import Settings
 from app.submit.generate import OrderFile
 from app.submit.lines import FieldError, parse
-from app.submit.submit import Summary, chunked, submit
+from app.submit.submit import Summary, Wait, chunked, submit
 from app.topics import prepare
 from app.verify.check import Asked, Check, Outcome
 from app.verify.log import CannotVerify
@@ -40,7 +40,7 @@ async def system(settings: Settings, home: Path) -> AsyncIterator[SinkProcess]:
         storage.kill()
 
 
-async def ordered(settings: Settings, count: int, number: int, wait: str = "accepted") -> Summary:
+async def ordered(settings: Settings, count: int, number: int, wait: Wait = "accepted") -> Summary:
     """Submits generated lines, those that make a message."""
     said = []
     for line in OrderFile(number).lines(count):

@@ -20,7 +20,7 @@ def _found():
     return Violation("I5", "trade AAPL-1 comes after AAPL-1", (trade.place,)), {trade.place: trade}
 
 
-def test_lines_come_at_changes_and_not_each_time():
+def test_lines_come_at_changes_and_not_each_time() -> None:
     out = io.StringIO()
     with live.as_lines(Console(file=out, width=240)) as tell:
         for status in (GREEN, GREEN, RED, RED, AWAY):
@@ -35,7 +35,7 @@ def test_lines_come_at_changes_and_not_each_time():
     assert "trades-" in lines[5]
 
 
-def test_a_terminal_shows_a_table_and_violations_above_it():
+def test_a_terminal_shows_a_table_and_violations_above_it() -> None:
     out = io.StringIO()
     with live.on_terminal(Console(file=out, width=120, force_terminal=True)) as tell:
         tell.progress("reading", 5, 10)
@@ -46,7 +46,7 @@ def test_a_terminal_shows_a_table_and_violations_above_it():
         assert words in told
 
 
-def test_json_has_one_object_a_line():
+def test_json_has_one_object_a_line() -> None:
     lines: list[str] = []
     with live.as_json(lines.append) as tell:
         tell.on_status(GREEN)
