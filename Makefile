@@ -9,7 +9,9 @@ STAMP := .venv/.installed
 COMPILED := tables/engine/[a-z]*.py schemas/ids.py schemas/numbers.py $(addprefix tables/, accounts.py account_orders.py \
     book_orders.py changes.py holdings.py instrument_rules.py limits.py markets.py matching.py order_memory.py orders.py \
     risk.py settlement.py)
-INTERPRETED := find tables schemas -name "*.so" -delete
+# The one shared library that they all need lies among the packages, under a name of its own.
+NATIVE := .venv/.native
+INTERPRETED := find tables schemas -name "*.so" -delete; [ ! -f $(NATIVE) ] || { xargs rm -f < $(NATIVE); rm $(NATIVE); }
 
 # Python 3.12 and 3.11 first: every package has a wheel for them.
 define FIND_PYTHON
@@ -68,7 +70,8 @@ compiled: setup
 	@$(INTERPRETED)
 	@echo "Compiling (a minute)"
 	@PYTHONWARNINGS=ignore $(BIN)/mypyc $(COMPILED) >/dev/null
-	@mv ./*__mypyc*.so $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("platlib"))')/
+	@place=$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("platlib"))'); \
+	    for each in *__mypyc*.so; do mv "$$each" "$$place/" && echo "$$place/$$each" > $(NATIVE); done
 
 interpreted:
 	@$(INTERPRETED)
