@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import httpx
 
+from schemas.client import HttpClient
 from schemas.codec import schema_text
 from schemas.topics import ROWS_OF_TABLE, TOPIC_OF_RECORD, changelog_name, subject
 
@@ -55,7 +56,7 @@ class Registry:
 
     def __init__(self, url: str, timeout_s: float = 10.0) -> None:
         self.url = url.rstrip("/")
-        self._http = httpx.AsyncClient(base_url=self.url, headers=_HEADERS, timeout=timeout_s)
+        self._http = HttpClient(base_url=self.url, headers=_HEADERS, timeout=timeout_s)
 
     async def __aenter__(self) -> Self:
         return self

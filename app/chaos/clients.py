@@ -22,6 +22,7 @@ from app.reader import TopicReader
 from app.settings import Settings
 from app.submit.rest import call_of
 from app.writer import Place
+from schemas.client import HttpClient
 from schemas.records import Said
 from schemas.registry import RegistryError
 
@@ -132,9 +133,7 @@ class RestClient:
         self._flow = Flow(seed, "r")
         self._orders = f"{settings.gateway}/api/v1/orders"
         limits = httpx.Limits(max_connections=20)
-        self._http = httpx.AsyncClient(
-            headers={"X-API-Key": ADMIN_KEY}, timeout=_REST_TIMEOUT_S, limits=limits
-        )
+        self._http = HttpClient(headers={"X-API-Key": ADMIN_KEY}, timeout=_REST_TIMEOUT_S, limits=limits)
 
     async def run(self) -> None:
         """Orders four times a second, until canceled; each waits for its answer beside the others."""
@@ -167,8 +166,7 @@ class RestClient:
             params = {"wait": until, "timeout_ms": "5000"}
             try:
                 answer = await self._http.request(call.method, self._orders, params=params, json=call.body)
-            except (httpx.HTTPError, AttributeError):
-                # AttributeError: anyio asks a connection that is gone already for the name of its peer.
+            except httpx.HTTPError:
                 answer = None
             if answer is not None and answer.status_code in _DONE:
                 self._look(named, order, answer)

@@ -4,6 +4,7 @@ import httpx
 
 from app.local.home import Secrets
 from app.local.program import LocalError
+from schemas.client import HttpClient
 
 NAME = "demo"
 
@@ -12,7 +13,7 @@ async def ensure(gateway: str, admin_key: str, secrets: Secrets) -> str:
     """Makes the key, unless the one remembered is still good; says which. Raises LocalError."""
     from app.market.seed import DEMO_ACCOUNTS
 
-    async with httpx.AsyncClient(base_url=gateway, timeout=10) as client:
+    async with HttpClient(base_url=gateway, timeout=10) as client:
         kept = secrets.get("demo_key")
         if kept and await _is_good(client, kept):
             return "kept"

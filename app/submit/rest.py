@@ -16,6 +16,7 @@ import httpx
 from app.resources import flat
 from app.settings import Settings
 from app.submit.submit import Summary, Wait
+from schemas.client import HttpClient
 from schemas.numbers import format_e8
 from schemas.records import Said
 
@@ -149,7 +150,7 @@ async def submit(
     """Sends chunks of requests as they come; `heard` is told the body of every answer. Raises RestError."""
     orders = f"{settings.endpoint('gateway').rstrip('/')}/api/v1/orders"
     started = time.monotonic()
-    async with httpx.AsyncClient(headers={"X-API-Key": key}, timeout=timeout_s + 10) as http:
+    async with HttpClient(headers={"X-API-Key": key}, timeout=timeout_s + 10) as http:
         door = _Door(http, orders, wait, timeout_s, heard)
         async for chunk in chunks:
             by_account = sorted(chunk, key=lambda said: str(said[1].get("account", "")))

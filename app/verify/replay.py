@@ -147,8 +147,13 @@ class Replay:
         """Whether a word can be compared; what was due came before the command that was next."""
         if seen.kind == "ControlReport" or replay.expected:
             return True
-        replay.expected.extend(replay.book.wake(_at_us(seen)))
-        return bool(replay.expected) or self._next(replay, _at_us(seen))
+        due = replay.book.wake(_at_us(seen))
+        if due:
+            # Nothing but time caused it: what shows it is the first word of the cycle.
+            replay.command = seen
+            replay.expected.extend(due)
+            return True
+        return self._next(replay, _at_us(seen))
 
     def _next(self, replay: _Symbol, at_us: int) -> bool:
         """Applies commands until one makes matching speak; whether there was one."""
@@ -189,7 +194,8 @@ class Replay:
 
     def _differs(self, replay: _Symbol, seen: Seen, text: str) -> None:
         replay.stopped = "it differs"
-        places = [seen.place if replay.command is None else replay.command.place, seen.place]
+        cause = seen if replay.command is None else replay.command
+        places = list(dict.fromkeys((cause.place, seen.place)))
         order_id = seen.message.get("order_id", "")
         symbol = seen.message["symbol"]
         self._findings.wrong("I6", f"{symbol}: {text}; not replayed from here on", places, order_id)

@@ -17,6 +17,7 @@ from app.verify.agree import Answer, Answers
 from app.verify.contents import book_of_json, order_of_json, position_of_json, quote_of_json, trade_of_json
 from app.verify.latest import TRADES_MAX, Key, Latest
 from app.verify.log import CannotVerify
+from schemas.client import HttpClient
 
 _TIMEOUT_S = 30.0
 _PAGE = 1000
@@ -42,7 +43,7 @@ class Gateway:
         self.url = url.rstrip("/")
         self.api_key = api_key
         self.accounts: set[str] = set()
-        self._http = httpx.AsyncClient(
+        self._http = HttpClient(
             base_url=f"{self.url}/api/v1", headers={"X-API-Key": api_key}, timeout=_TIMEOUT_S
         )
 
