@@ -37,12 +37,15 @@ class Said(NamedTuple):
     leaves_e8: int
     # Of an order with a limit of its own, unless it is a trade or a status.
     limit_e8: int = 0
+    # Where the market itself has one, see `own`.
+    reason: str = ""
 
     def __str__(self) -> str:
         fill = f" {format_e8(self.last_quantity_e8)} at {format_e8(self.last_price_e8)}"
         at = fill if self.last_quantity_e8 else ""
         limit = f" with limit {format_e8(self.limit_e8)}" if self.limit_e8 else ""
-        return f"{self.event}{at} of {self.order_id} leaving {format_e8(self.leaves_e8)}{limit}"
+        why = f" for {self.reason}" if self.reason else ""
+        return f"{self.event}{at} of {self.order_id} leaving {format_e8(self.leaves_e8)}{limit}{why}"
 
 
 class MarketRules:
@@ -78,7 +81,20 @@ def _given(word: str | None) -> str:
 
 # The limit of others is a protection, or comes from the market.
 LIMITED = frozenset({"limit", "stop_limit"})
+# Reasons that a command brings along; others are the market's own.
+_GIVEN = frozenset(
+    f"MATCHING_{name}"
+    for name in (
+        *("CANCELED_BY_REQUEST", "MASS_CANCELED", "CANCELED_BY_OPERATOR", "KILL_SWITCH", "CANCEL_ALL_AFTER"),
+        *("REDUCE_ONLY", "UNKNOWN_ORDER"),
+    )
+)
 _PROTECTED = frozenset({"market", "market_to_limit", "stop", "trailing_stop", "market_if_touched"})
+
+
+def own(reason: str) -> str:
+    """A reason if it is the market's own, else nothing."""
+    return reason if reason.startswith("MATCHING_") and reason not in _GIVEN else ""
 
 
 class Book:
@@ -191,7 +207,9 @@ class Book:
         elif event in _TOLD:
             order_id = self._id_of.get((happening["account"], happening["client_order_id"]), "NONE")
             limit_e8 = happening["limit_price"] if order_id in self._limited else 0
-            yield Said(event, order_id, 0, 0, happening["leaves_quantity"], limit_e8)
+            yield Said(
+                event, order_id, 0, 0, happening["leaves_quantity"], limit_e8, own(happening["reason"])
+            )
 
     def _forget(self, order_id: str) -> None:
         self._limited.discard(order_id)

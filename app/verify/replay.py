@@ -12,7 +12,7 @@ A symbol is replayed until something differs; from there on its books cannot be 
 from collections import deque
 from collections.abc import Iterator
 
-from app.verify.book import LIMITED, Book, Said
+from app.verify.book import LIMITED, Book, Said, own
 from app.verify.findings import Findings
 from app.verify.markets import Markets
 from app.verify.records import Message, Place, Seen, Snapshot
@@ -260,4 +260,5 @@ def _said(seen: Seen) -> Said:
     fill = event["last_quantity"], event["last_price"]
     named = event["order_type"] in LIMITED and event["event"] not in ("trade", "order_status")
     limit_e8 = event["limit_price"] if named else 0
-    return Said(event["event"], event["order_id"], *fill, event["leaves_quantity"], limit_e8)
+    reason = "" if event["event"] == "trade" else own(event["reason"])
+    return Said(event["event"], event["order_id"], *fill, event["leaves_quantity"], limit_e8, reason)

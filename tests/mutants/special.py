@@ -100,6 +100,19 @@ def two_ticks_away(patches: Patches) -> None:
     patches(entering, "repriced_e8", make)
 
 
+@mutant("ends the rest of an order for another reason", "I6")
+def other_reason(patches: Patches) -> None:
+    patches.saying(
+        Matching,
+        "apply",
+        each(
+            "OrderEvent",
+            lambda m: {**m, "reason": "MATCHING_EXPIRED"},
+            lambda m: m["event"] == "canceled" and m["reason"] == "MATCHING_NO_LIQUIDITY",
+        ),
+    )
+
+
 @mutant("the fill of one order does not cancel the other", "I6")
 def both_live(patches: Patches) -> None:
     patches(lists, "changed", lambda original: lambda market, order: None)
