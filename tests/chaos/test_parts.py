@@ -78,7 +78,7 @@ async def test_a_link_passes_cuts_delays_and_goes_deaf() -> None:
 
 def crashed(value: str, points: list[str]) -> subprocess.CompletedProcess[str]:
     """A process that comes to points with the variable set."""
-    code = f"from app.lanes.crash_points import reached\nfor p in {points}: reached(p); print(p)"
+    code = f"from app.lanes.crash_points import reached\nfor p in {points}: reached(p); print(p, flush=True)"
     return subprocess.run(
         [sys.executable, "-c", code],
         env={**os.environ, "OMS_CRASH_AT": value},
