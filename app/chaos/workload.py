@@ -8,10 +8,10 @@ travel one lane in their order, and what comes of them does not depend on which 
 from collections import deque
 from collections.abc import Callable, Iterator
 from random import Random
-from time import time_ns
 from typing import Any
 
 from app.chaos.special import linked, special
+from app.lanes import clock
 from app.market.seed import Funding, open_account
 from schemas.codec import defaults
 from schemas.numbers import ONE
@@ -92,15 +92,11 @@ def sessions(chance: Random) -> Iterator[Said]:
     yield "SetSession", {**base, "control_id": f"end-{end}", "session": "continuous"}
 
 
-def _now_us() -> int:
-    return time_ns() // 1000
-
-
 class Flow:
     """Requests without end, the same for a seed and a clock. `name` begins every client_order_id."""
 
     def __init__(
-        self, seed: int, name: str = "k", alone: bool = False, now_us: Callable[[], int] = _now_us
+        self, seed: int, name: str = "k", alone: bool = False, now_us: Callable[[], int] = clock.now_us
     ) -> None:
         self._now_us = now_us
         self._chance = Random(f"{seed} {name}")

@@ -75,17 +75,21 @@ class Filter:
         if at_us < self._at_us:
             raise LineError("at_us", f"{at_us} is before {self._at_us}, the time of the line before")
         self._at_us = at_us
-        reduce_only = self._reduce_only
-        due: Happenings = []
-        if command.get("reduce_only"):
-            # It is judged by what there is to reduce now.
-            due = self._engine.wake(command["symbol"], at_us)
-            reduce_only.hear(due, {})
+        if not command.get("reduce_only"):
+            return self._decided(command, at_us)
+        # It is judged by what there is to reduce now.
+        due = self._engine.wake(command["symbol"], at_us)
+        self._reduce_only.hear(due, {})
+        return due + self._decided(command, at_us)
+
+    def _decided(self, command: Command, at_us: int) -> Happenings:
+        """What a command makes happen, or why the filter refuses it; then what must not stay as it is."""
         refused = self._refusal(command, at_us)
         if refused is not None:
-            return [*due, refused]
-        happenings = due + self._engine.apply(command, at_us)
-        reduce_only.hear(happenings[len(due) :], command)
+            return [refused]
+        happenings = self._engine.apply(command, at_us)
+        reduce_only = self._reduce_only
+        reduce_only.hear(happenings, command)
         if not reduce_only.changed:
             return happenings
         for cancel in reduce_only.exceeding():

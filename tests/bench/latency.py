@@ -77,7 +77,7 @@ async def _send(writer: TopicWriter, sent: dict[tuple[str, str], float], rate: i
     await asyncio.gather(*sending)
 
 
-class Path:
+class Way:
     """A system with one worker for all its lanes, and what was measured on it."""
 
     def __init__(self, settings: Settings) -> None:
@@ -99,26 +99,26 @@ class Path:
 
 async def report(bench: Bench, runs: int, rate: int, seconds: float) -> dict[str, float]:
     """Interleaved runs of one lane, of the usual number of lanes and of the floor; prints medians."""
-    floor = Path(bench.settings("floor"))
+    floor = Way(bench.settings("floor"))
     await prepare(floor.settings)
     lanes_of_each = sorted({1, floor.settings.partitions})
-    paths = [Path(bench.settings(f"latency-{lanes}", partitions=lanes)) for lanes in lanes_of_each]
+    ways = [Way(bench.settings(f"latency-{lanes}", partitions=lanes)) for lanes in lanes_of_each]
     try:
-        for path in paths:
-            await path.start()
+        for way in ways:
+            await way.start()
             # A fresh JVM compiles for a minute and a half, with a quarter of one of the cores measured.
-            await steady(path.settings, rate, BROKER_WARM_UP_S / len(paths), "events")
+            await steady(way.settings, rate, BROKER_WARM_UP_S / len(ways), "events")
         for _ in range(runs):
-            for path in paths:
-                path.runs.append(await steady(path.settings, rate, seconds, "events"))
+            for way in ways:
+                way.runs.append(await steady(way.settings, rate, seconds, "events"))
             floor.runs.append(await steady(floor.settings, rate, seconds / 2, "orders"))
     finally:
-        for path in paths:
-            if path.worker is not None:
-                await path.worker.stop()
+        for way in ways:
+            if way.worker is not None:
+                await way.worker.stop()
     result = {"floor_p50": floor.median(0.5), "floor_p99": floor.median(0.99)}
-    for path in paths:
-        lanes, p50, p99 = path.settings.partitions, path.median(0.5), path.median(0.99)
+    for way in ways:
+        lanes, p50, p99 = way.settings.partitions, way.median(0.5), way.median(0.99)
         result |= {f"p50_of_{lanes}": p50, f"p99_of_{lanes}": p99}
         print(
             f"order to event  at {rate}/s, {lanes} lanes of one worker: p50 {p50:.1f} ms, p99 {p99:.1f} ms   "

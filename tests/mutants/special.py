@@ -7,9 +7,22 @@ from tables.engine import auction, entering, lists, pegs, taking, triggers
 from tables.engine.book import BookSide
 from tables.engine.market import Market
 from tables.matching import Matching
-from tests.mutants.break_ import Mutants, Patches, each, without
+from tests.mutants.break_ import Change, Mutants, Patches, each, without
 
 mutant = Mutants("order types and auctions")
+
+
+def _told_otherwise(patches: Patches, event: str, reason: str, other: Change) -> None:
+    """Events of a kind and reason that matching tells with other values."""
+    patches.saying(
+        Matching,
+        "apply",
+        each(
+            "OrderEvent",
+            lambda m: {**m, **other(m)},
+            lambda m: m["event"] == event and m["reason"] == reason,
+        ),
+    )
 
 
 @mutant("an iceberg keeps its place when it shows its next part", "I6")
@@ -102,15 +115,7 @@ def two_ticks_away(patches: Patches) -> None:
 
 @mutant("ends the rest of an order for another reason", "I6")
 def other_reason(patches: Patches) -> None:
-    patches.saying(
-        Matching,
-        "apply",
-        each(
-            "OrderEvent",
-            lambda m: {**m, "reason": "MATCHING_EXPIRED"},
-            lambda m: m["event"] == "canceled" and m["reason"] == "MATCHING_NO_LIQUIDITY",
-        ),
-    )
+    _told_otherwise(patches, "canceled", "MATCHING_NO_LIQUIDITY", lambda m: {"reason": "MATCHING_EXPIRED"})
 
 
 @mutant("the fill of one order does not cancel the other", "I6")
@@ -185,12 +190,6 @@ def swapped_parties(patches: Patches) -> None:
 
 @mutant("an order shrunk by self-trade prevention keeps its quantity in words", "I3")
 def not_smaller(patches: Patches) -> None:
-    patches.saying(
-        Matching,
-        "apply",
-        each(
-            "OrderEvent",
-            lambda m: {**m, "quantity": m["quantity"] + 4 * 10**8},
-            lambda m: m["reason"] == "MATCHING_SELF_TRADE" and m["event"] == "replaced",
-        ),
+    _told_otherwise(
+        patches, "replaced", "MATCHING_SELF_TRADE", lambda m: {"quantity": m["quantity"] + 4 * 10**8}
     )

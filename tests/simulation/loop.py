@@ -72,9 +72,11 @@ class Deadlock(Exception):
     """Nothing is left to do, and yet the history has not ended."""
 
 
-# Only what asyncio asks of a loop whose tasks do no input and output.
 class Loop(asyncio.AbstractEventLoop):
-    """Runs one history; to be closed, which unwinds what the dead left behind."""
+    """Runs one history; to be closed, which unwinds what the dead left behind.
+
+    It has what asyncio asks of a loop whose tasks do no input or output; the rest stays abstract.
+    """
 
     def __init__(self) -> None:
         self._ready: deque[_Handle] = deque()

@@ -161,7 +161,7 @@ def test_everybody_gives_up_everything_before_anybody_gets_anything() -> None:
 
 
 def test_a_killed_process_takes_no_further_step_and_a_frozen_one_goes_on_where_it_stood() -> None:
-    loop: Loop = Loop()  # type: ignore[abstract]
+    loop = Loop()  # type: ignore[abstract]
     steps: list[Any] = []
     killed, frozen = Process("killed"), Process("frozen")
 

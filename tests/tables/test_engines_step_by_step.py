@@ -244,4 +244,4 @@ class TwoEnginesStepByStep(RuleBasedStateMachine):
 
 
 TestTwoEnginesStepByStep = TwoEnginesStepByStep.TestCase
-TestTwoEnginesStepByStep.settings = settings(max_examples=100, stateful_step_count=50, deadline=None)
+TestTwoEnginesStepByStep.settings = settings(max_examples=200, stateful_step_count=50, deadline=None)
