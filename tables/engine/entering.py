@@ -33,7 +33,7 @@ def new(market: "Market", order: Order, at_us: int, reason: str) -> list[Happeni
         order.move("rejected")
         order.leaves_e8 = 0
         market.said.append(order_happening("rejected", order, reason))
-        return market.finish()
+        return market.said
     order.entry = market.next_arrival()
     order.move("accepted")
     market.live[order.order_id] = order
@@ -55,6 +55,8 @@ def enter(market: "Market", order: Order) -> None:
     if order.kind == TRIGGER:
         market.put(order, TRIGGERS)
         return
+    if order.kind == PEGGED:
+        market.pegged_by = pegs.NOTHING
     force = order.time_in_force
     if force == "at_close" or force == "auction":
         calls = ("closing_auction",) if force == "at_close" else AUCTIONS
@@ -190,8 +192,15 @@ def shortage(available_e8: int, asked_e8: int) -> str:
 
 def release_contingent(market: "Market") -> bool:
     """Has the first contingent order that can have what it requires enter; returns whether one did."""
+    if not market.contingent:
+        return False
+    bid_e8, ask_e8 = market.bids.best_e8(), market.asks.best_e8()
     first: Order | None = None
     for order in market.contingent.values():
+        # Most are too far away; that is asked first and here, since all are asked after every command.
+        limit_e8 = order.price_e8 or order.limit_price_e8
+        if limit_e8 > bid_e8 if order.sign < 0 else not ask_e8 or 0 < limit_e8 < ask_e8:
+            continue
         if (first is None or order.entry < first.entry) and _can_have(market, order):
             first = order
     if first is None:
@@ -210,7 +219,6 @@ def _can_have(market: "Market", order: Order) -> bool:
     worst_e8 = market.worst_e8(order)
     if kind == TO_LIMIT:
         worst_e8 = _limit_e8(market, order, best.price_e8)
-    # Most are too far away; that is asked first, since all are asked after every command.
     if best.key < side.key_of(worst_e8):
         return False
     need_e8 = order.needs_e8()

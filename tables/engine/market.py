@@ -71,6 +71,7 @@ class Market:
         "live",
         "low_e8",
         "parked",
+        "pegged_by",
         "pegs",
         "prices",
         "rise_at_e8",
@@ -114,6 +115,8 @@ class Market:
         self.parked: dict[int, Order] = {}
         self.held: dict[int, Order] = {}
         self.pegs: dict[int, Order] = {}
+        # Bid, ask and band by which all pegs stand.
+        self.pegged_by: tuple[int, int, int, int] = pegs.NOTHING
         self.gtd: dict[int, Order] = {}
         self.expiries: list[tuple[int, int]] = []
         self.trailing: dict[int, Order] = {}
@@ -195,8 +198,8 @@ class Market:
         self.begin(at_us)
         if order is None or not order.leaves_e8:
             self.said.append(("unknown", "cancel_rejected"))
-        else:
-            self.end(order, "canceled", reason)
+            return self.said
+        self.end(order, "canceled", reason)
         lists.work_off(self)
         return self.finish()
 
@@ -356,7 +359,10 @@ class Market:
         return order is not None and order.extra is not None and order.extra.expire_at_us == expire_at_us
 
     def finish(self) -> list[Happening]:
-        """Steps 3 and 4, and what the next command must know; returns what happened."""
+        """Steps 3 and 4, and what the next command must know; returns what happened.
+
+        After a refusal there is nothing to follow: the market is as the command before left it.
+        """
         if self.session == "continuous":
             self._follow()
             sessions.look_at_limit_state(self)

@@ -1,6 +1,6 @@
 """Pegged orders: where they should stand, and how they get there."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from tables.engine import entering, lists
 from tables.engine.book import BookSide
@@ -8,6 +8,9 @@ from tables.engine.orders import BOOK, PARKED, PEGGED, Order
 
 if TYPE_CHECKING:
     from tables.engine.market import Market
+
+# What no market is pegged by: the pegs must be looked at.
+NOTHING: Final = (-1, -1, -1, -1)
 
 
 def references(market: "Market") -> tuple[int, int]:
@@ -55,6 +58,9 @@ def move(market: "Market") -> bool:
     if not market.pegs:
         return False
     best = references(market)
+    by = (*best, market.low_e8, market.high_e8)
+    if by == market.pegged_by:
+        return False
     moving: list[tuple[int, int]] = []
     for entry, order in market.pegs.items():
         place = BOOK if order.extra is None else order.extra.place
@@ -62,6 +68,7 @@ def move(market: "Market") -> bool:
             price_e8 = target_e8(market, order, best)
             if price_e8 != order.price_e8:
                 moving.append((entry, price_e8))
+    market.pegged_by = NOTHING if moving else by
     for entry, price_e8 in sorted(moving):
         found = market.pegs.get(entry)
         if market.session != "continuous":

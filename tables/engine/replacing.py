@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Final
 
-from tables.engine import checks, entering, lists, triggers
+from tables.engine import checks, entering, lists, pegs, triggers
 from tables.engine.checks import Asked
 from tables.engine.orders import (
     BOOK,
@@ -33,11 +33,11 @@ def replace(
     market.begin(at_us)
     if order is None or not order.leaves_e8:
         market.said.append(("unknown", "replace_rejected"))
-        return market.finish()
+        return market.said
     reason = _refusal(market, order, asked, at_us, checked)
     if reason:
         market.said.append(order_happening("replace_rejected", order, reason))
-        return market.finish()
+        return market.said
     _apply(market, order, asked)
     lists.work_off(market)
     return market.finish()
@@ -174,6 +174,8 @@ def _apply(market: "Market", order: Order, asked: Asked) -> None:
         lists.changed(market, order)
         return
     kept = _keeps_place(order, asked, limit_e8, leaves_e8)
+    if order.kind == PEGGED:
+        market.pegged_by = pegs.NOTHING
     if place == BOOK and not kept:
         market.take_out(order)
     _change_extra(market, order, extra, asked)
