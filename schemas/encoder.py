@@ -18,6 +18,7 @@ Encode = Callable[[Mapping[str, Any]], bytes]
 # Looked-up values are forgotten together when there are so many: memory stays bounded.
 MEMO_MAX = 65_536
 _PAIR = 1 << 14
+_LOW = _PAIR - 1
 # Two bytes that others follow, and the last one or two, by their 14 bits.
 _PAIRS = [bytes((bits & 0x7F | 0x80, bits >> 7 | 0x80)) for bits in range(_PAIR)]
 _LAST = [bytes((bits,)) if bits < 0x80 else bytes((bits & 0x7F | 0x80, bits >> 7)) for bits in range(_PAIR)]
@@ -88,6 +89,14 @@ def _int(value: Any) -> bytes:
 
 
 def _long(value: Any) -> bytes:
+    # Offsets, counts and times, which are most of all: as `zigzag`, without a loop.
+    if type(value) is int and _SMALL <= value < 1 << 55:
+        rest = value << 1
+        if rest < 1 << 28:
+            return _PAIRS[rest & _LOW] + _LAST[rest >> 14]
+        if rest < 1 << 42:
+            return _PAIRS[rest & _LOW] + _PAIRS[rest >> 14 & _LOW] + _LAST[rest >> 28]
+        return _PAIRS[rest & _LOW] + _PAIRS[rest >> 14 & _LOW] + _PAIRS[rest >> 28 & _LOW] + _LAST[rest >> 42]
     if type(value) is not int or not -_LONG_MAX - 1 <= value <= _LONG_MAX:
         raise ValueError(f"{value!r} is no int of 64 bits")
     return zigzag(value)

@@ -44,6 +44,7 @@ def _outcomes(market: Market) -> Iterator[Equilibrium]:
     if not candidates and reference is not None:
         candidates = {reference}
     # Sells join from their bound on, buys leave above theirs.
+    buys, sells = _taking_part(market, buys), _taking_part(market, sells)
     bounded_sells = sorted((order.bound or 0, order.leaves) for order in sells)
     bounded_buys = sorted((order.bound, order.leaves) for order in buys if order.bound is not None)
     bought, sold = sum(order.leaves for order in buys), 0
@@ -64,15 +65,26 @@ def uncross(market: Market) -> int | None:
     best = equilibrium(market)
     if best is None:
         return None
-    buys, sells = (_able(market.book[side], best.price) for side in ("buy", "sell"))
+    both = (_taking_part(market, market.book[side]) for side in ("buy", "sell"))
+    buys, sells = (_able(orders, best.price) for orders in both)
     while buys and sells:
         maker, taker = sorted((buys[0], sells[0]), key=lambda order: order.entry)
         market.fill(maker, taker, best.price, min(maker.leaves, taker.leaves), "unknown")
         for order in (maker, taker):
             order.show()
-        buys, sells = (side[1:] if side[0].ended else side for side in (buys, sells))
+        buys, sells = ([order for order in side if not order.ended] for side in (buys, sells))
     market.static = best.price
     return best.price
+
+
+def _taking_part(market: Market, orders: list[Order]) -> list[Order]:
+    """Of orders by priority those that take part: of a list of which only one may trade the first."""
+    found: list[Order] = []
+    for order in orders:
+        linked = market.exclusive(order)
+        if not linked or all(market.exclusive(other) is not linked for other in found):
+            found.append(order)
+    return found
 
 
 def _able(orders: list[Order], price: int) -> list[Order]:

@@ -28,8 +28,15 @@ class OrderList:
         """Whether the fill of one is the end of the others."""
         return self.type == "oco" or (self.type == "bracket" and self.released)
 
+    def filled(self, order: Order) -> list[Order]:
+        """Whom the fill of a member ends at once."""
+        if not self.excludes():
+            return []
+        self.over = True
+        return [other for other in self.live() if other is not order]
+
     def caused_by(self, order: Order) -> str:
-        """What the fill or the end of a member causes: "release", "cancel" or ""; each only once."""
+        """What the fill or the end of a member causes later: "release", "cancel" or ""; each only once."""
         if self.over:
             return ""
         if self.is_parent(order):

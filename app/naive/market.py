@@ -132,6 +132,11 @@ class Market:
         """The list that an order names, if there is one yet."""
         return self.lists.get((order.account, order.link_id)) if order.link_type else None
 
+    def exclusive(self, order: Order) -> OrderList | None:
+        """The list whose other members a fill of the order ends, if there is one."""
+        linked = self.list_of(order)
+        return linked if linked and linked.excludes() else None
+
     def cause(self, order: Order) -> None:
         """Queues what the order's list makes of its fill or its end."""
         linked = self.list_of(order)
@@ -165,8 +170,11 @@ class Market:
                 "taker": party(taker),
             }
         )
-        self.cause(maker)
-        self.cause(taker)
+        for order in (maker, taker):
+            linked = self.list_of(order)
+            for other in linked.filled(order) if linked else ():
+                self.cancel(other, "MATCHING_LINKED")
+            self.cause(order)
 
     def say_prevented(self, maker: Order, taker: Order, price: int, quantity: int) -> None:
         """Says that two orders of one owner did not trade."""

@@ -1,7 +1,9 @@
 """An order enters: it trades as taker, then what is left rests, waits or is canceled."""
 
+from collections.abc import Iterator
 from itertools import groupby
 
+from app.naive.lists import OrderList
 from app.naive.market import Market
 from app.naive.order import AT_ONCE, CONTINUOUS, MARKET_LIKE, OPPOSITE, VOLATILITY, Order
 from app.naive.rules import rounded
@@ -97,7 +99,7 @@ def available(market: Market, taker: Order, bound: int | None) -> int:
     """What the book would give a taker at once, no worse than a bound."""
     total = 0
     static, last = market.static, market.last
-    for price, level in groupby(market.opposite(taker), key=lambda maker: maker.price or 0):
+    for price, level in groupby(_found_by(market, taker), key=lambda maker: maker.price or 0):
         if not reaches(market, taker, price, bound) or market.collides(price, static, last):
             break
         quantity, ends = _available_at(market, taker, list(level))
@@ -107,6 +109,25 @@ def available(market: Market, taker: Order, bound: int | None) -> int:
         if quantity:
             static, last = price if static is None else static, price
     return total
+
+
+def _found_by(market: Market, taker: Order) -> Iterator[Order]:
+    """The makers that are still there when the taker comes to them, by priority."""
+    pro_rata = market.rules.allocation == "pro_rata"
+    mine = market.exclusive(taker)
+    # Lists of which one has traded by then.
+    traded: list[OrderList] = []
+    for maker in market.opposite(taker):
+        theirs = market.exclusive(maker)
+        if theirs in traded:
+            continue
+        if market.prevents(taker, maker):
+            yield maker
+        elif not (pro_rata and (mine or theirs)):
+            yield maker
+            if theirs and theirs is mine:
+                return
+            traded += [linked for linked in (mine, theirs) if linked]
 
 
 def _available_at(market: Market, taker: Order, level: list[Order]) -> tuple[int, bool]:
@@ -210,7 +231,8 @@ def _share_level(market: Market, taker: Order, price: int) -> None:
     if own:
         return
     for maker, share in zip(level, _shares(market, level, taker.leaves), strict=True):
-        if share:
+        # A fill before may have ended either.
+        if share and maker.leaves and taker.leaves:
             market.fill(maker, taker, price, share, taker.side)
     for maker in level:
         market.refresh(maker)

@@ -2,8 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from tables.engine import taking
+from tables.engine import lists, taking
 from tables.engine.book import BookSide
+from tables.engine.lists import OrderList
 from tables.engine.orders import NO_LIMIT, Order
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def equilibrium(market: "Market") -> tuple[int, int, int]:
         not bids.keys or not asks.keys or bids.best_e8() < asks.best_e8()
     ):
         return 0, 0, 0
-    buys, sells = _quantities(bids), _quantities(asks)
+    buys, sells = _quantities(market, bids), _quantities(market, asks)
     reference_e8 = _reference_e8(market)
     prices = _candidates(market, reference_e8)
     bought_e8 = _from_best(prices[::-1], buys, 1)
@@ -61,8 +62,10 @@ def _candidates(market: "Market", reference_e8: int) -> list[int]:
     return [price_e8 for price_e8 in prices if price_e8 and market.low_e8 <= price_e8 <= high_e8]
 
 
-def _quantities(side: BookSide) -> list[tuple[int, int]]:
-    """Worst price and leaves of every order, the most willing first."""
+def _quantities(market: "Market", side: BookSide) -> list[tuple[int, int]]:
+    """Worst price and leaves of every order that takes part, the most willing first."""
+    if market.linked:
+        return [(_worst_e8(order), order.leaves_e8) for order in _taking_part(side)]
     found = [(_worst_e8(order), order.leaves_e8) for order in side.unpriced.values()]
     for level in side:
         quantity_e8 = level.quantity_e8
@@ -97,20 +100,36 @@ def uncross(market: "Market") -> int:
     price_e8, volume_e8, _ = equilibrium(market)
     if not volume_e8:
         return 0
-    buys, sells = _willing(market.bids, price_e8), _willing(market.asks, price_e8)
+    buys, sells = _willing(market, market.bids, price_e8), _willing(market, market.asks, price_e8)
     buy_at = sell_at = 0
     while buy_at < len(buys) and sell_at < len(sells):
         buy, sell = buys[buy_at], sells[sell_at]
-        _pair(market, buy, sell, price_e8)
+        # A fill before may have canceled either, see `lists.filled`.
+        if buy.leaves_e8 and sell.leaves_e8:
+            _pair(market, buy, sell, price_e8)
         buy_at += not buy.leaves_e8
         sell_at += not sell.leaves_e8
     market.static_e8 = price_e8
     return price_e8
 
 
-def _willing(side: BookSide, price_e8: int) -> list[Order]:
+def _willing(market: "Market", side: BookSide, price_e8: int) -> list[Order]:
     sign = side.sign
-    return [order for order in side.orders() if _worst_e8(order) * sign >= price_e8 * sign]
+    orders = side.orders() if not market.linked else _taking_part(side)
+    return [order for order in orders if _worst_e8(order) * sign >= price_e8 * sign]
+
+
+def _taking_part(side: BookSide) -> list[Order]:
+    """The orders of a side by priority; of those that exclude each other the first."""
+    found: list[Order] = []
+    seen: list[OrderList] = []
+    for order in side.orders():
+        exclusive = lists.exclusive_list(order)
+        if exclusive is None or exclusive not in seen:
+            found.append(order)
+            if exclusive is not None:
+                seen.append(exclusive)
+    return found
 
 
 def _pair(market: "Market", buy: Order, sell: Order, price_e8: int) -> None:

@@ -1,6 +1,7 @@
 """Lists of linked orders: one cancels the other, one triggers the other, bracket.
 
-What a fill or an end of a member asks for is queued and worked off when whatever caused it is done.
+A fill cancels those that its order excludes before anything else trades, so that never two of them do. What
+else a fill or an end of a member asks for is queued and worked off when whatever caused it is done.
 """
 
 from typing import TYPE_CHECKING, Final
@@ -33,9 +34,9 @@ class OrderList:
         self.stage: str = "open"
         self.members: dict[int, Order] = {}
 
-    def cancels_each_other(self) -> bool:
-        """Whether its members are an OCO at present."""
-        return self.link_type == "oco" or (self.link_type == "bracket" and self.stage == "released")
+    def exclusive(self) -> bool:
+        """Whether at most one of its members may trade: an OCO, or the children of a bracket."""
+        return self.link_type == "oco" or (self.link_type == "bracket" and self.stage != "open")
 
 
 class Action:
@@ -84,23 +85,49 @@ def join(market: "Market", order: Order) -> bool:
     return True
 
 
-def changed(market: "Market", order: Order) -> None:
-    """After a fill or the end of a member: queues what its list asks for."""
+def filled(market: "Market", order: Order) -> None:
+    """After a fill of a member: cancels those that it excludes at once, or queues what its list asks for."""
     extra = order.extra
     if extra is None or extra.list is None:
         return
     found = extra.list
-    if not order.leaves_e8 and found.members.pop(order.entry, None) is not None:
-        market.linked -= 1
+    if not found.exclusive():
+        changed(market, order)
+        return
+    _leave(market, found, order)
+    if found.stage != "ended":
+        _set_stage(market, found, "ended")
+    _cancel_others(market, found, order)
+
+
+def changed(market: "Market", order: Order) -> None:
+    """After the end of a member, or a fill that excludes nobody: queues what its list asks for."""
+    extra = order.extra
+    if extra is None or extra.list is None:
+        return
+    found = extra.list
+    _leave(market, found, order)
     if found.stage == "ended":
         return
-    if found.cancels_each_other():
+    if found.exclusive():
         _set_stage(market, found, "ended")
         market.actions.append(Action(CANCEL, order, found))
     elif found.stage == "open" and order.order_id == found.parent_id and not order.leaves_e8:
         filled = order.status == "filled"
         _set_stage(market, found, "released" if filled else "ended")
         market.actions.append(Action(RELEASE if filled else CANCEL, order, found))
+
+
+def _leave(market: "Market", found: OrderList, order: Order) -> None:
+    if not order.leaves_e8 and found.members.pop(order.entry, None) is not None:
+        market.linked -= 1
+
+
+def _cancel_others(market: "Market", found: OrderList, order: Order) -> None:
+    for other in _others(found, order):
+        # One may have been filled by the same trade.
+        if other.leaves_e8:
+            market.end(other, "canceled", "MATCHING_LINKED")
 
 
 def _set_stage(market: "Market", found: OrderList, stage: str) -> None:
@@ -120,14 +147,21 @@ def work_off(market: "Market") -> None:
         if action.kind == ENTER:
             if action.order.leaves_e8:
                 entering.enter(market, action.order)
+        elif action.list is not None and action.kind == CANCEL:
+            _cancel_others(market, action.list, action.order)
         elif action.list is not None:
             for order in _others(action.list, action.order):
-                if action.kind == CANCEL:
-                    market.end(order, "canceled", "MATCHING_LINKED")
-                elif order.leaves_e8 and order.extra is not None and order.extra.place == HELD:
+                if order.leaves_e8 and order.extra is not None and order.extra.place == HELD:
                     market.take_out(order)
                     entering.enter(market, order)
     actions.clear()
+
+
+def exclusive_list(order: Order) -> OrderList | None:
+    """The list in which an order excludes the others, if it is in such a one."""
+    extra = order.extra
+    found = None if extra is None else extra.list
+    return found if found is not None and found.exclusive() else None
 
 
 def _others(found: OrderList, order: Order) -> list[Order]:

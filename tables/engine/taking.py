@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from tables.engine import lists
 from tables.engine.book import BookSide, Level
-from tables.engine.lists import ENTER, Action
+from tables.engine.lists import ENTER, Action, OrderList
 from tables.engine.orders import (
     CONTINGENT,
     LIMIT,
@@ -99,8 +99,8 @@ def record(
     market.static_e8 = market.static_e8 or price_e8
     market.prices.append((price_e8, price_e8))
     market.said.append(trade_happening(maker, taker, market.trades, price_e8, quantity_e8, aggressor_side))
-    lists.changed(market, maker)
-    lists.changed(market, taker)
+    lists.filled(market, maker)
+    lists.filled(market, taker)
 
 
 # Self-trade prevention.
@@ -172,7 +172,8 @@ def _take_pro_rata(market: "Market", taker: Order, side: BookSide, level: Level)
     if not makers or not taker.leaves_e8:
         return
     for maker, quantity_e8 in zip(makers, _shares(market, makers, taker.leaves_e8), strict=True):
-        if quantity_e8:
+        # A fill before may have canceled either, see `lists.filled`.
+        if quantity_e8 and maker.leaves_e8 and taker.leaves_e8:
             fill(market, side, maker, taker, quantity_e8)
     for maker in makers:
         if maker.leaves_e8 and not shown_left(maker):
@@ -216,6 +217,7 @@ def available_e8(market: "Market", taker: Order, wanted_e8: int, worst_e8: int) 
     rules = market.rules
     collars = bool(rules.static_collar_bps or rules.dynamic_collar_bps)
     last_e8, static_e8 = market.last_e8, market.static_e8
+    excluded = Excluded(market, taker, own) if market.linked else None
     found_e8 = 0
     keys = side.keys
     for at in range(len(keys) - 1, -1, -1):
@@ -226,21 +228,65 @@ def available_e8(market: "Market", taker: Order, wanted_e8: int, worst_e8: int) 
         if collars and outside(market, price_e8, last_e8, static_e8):
             break
         before_e8 = found_e8
-        if own == "none" and not level.special:
+        if own == "none" and not level.special and excluded is None:
             found_e8 += level.quantity_e8
         else:
-            quantity_e8, ends = _available_at(market, level, taker, own)
+            displayed, hidden = level.displayed(), level.by_priority()[level.orders :]
+            if excluded is not None:
+                displayed, hidden = excluded.without(displayed), excluded.without(hidden)
+            quantity_e8, ends = _available_at(market, displayed, hidden, taker, own)
             found_e8 += quantity_e8
-            if ends:
+            if ends or (excluded is not None and excluded.taker_ends):
                 break
         if found_e8 > before_e8:
             last_e8, static_e8 = price_e8, static_e8 or price_e8
     return found_e8
 
 
-def _available_at(market: "Market", level: Level, taker: Order, own: str) -> tuple[int, bool]:
-    """What one level has, and whether an own order ends the walk in it."""
-    displayed = level.displayed()
+class Excluded:
+    """Makers that a taker does not find any more, because a fill before canceled them: with lists only.
+
+    Of an exclusive list the first by priority counts. Under pro rata none of them does, since who trades
+    first is not known beforehand; a taker that excludes others finds nothing there.
+    """
+
+    __slots__ = ("gone", "of_taker", "own", "pro_rata", "taker", "taker_ends")
+
+    def __init__(self, market: "Market", taker: Order, own: str) -> None:
+        self.taker: Order = taker
+        self.own: str = own
+        self.pro_rata: bool = market.rules.allocation == "pro_rata"
+        self.gone: list[OrderList] = []
+        self.of_taker: OrderList | None = lists.exclusive_list(taker)
+        # It met a member of its own list first, and is canceled by that fill.
+        self.taker_ends: bool = False
+
+    def without(self, makers: list[Order]) -> list[Order]:
+        """Those of the next makers by priority that are found."""
+        found: list[Order] = []
+        for maker in makers:
+            exclusive = lists.exclusive_list(maker)
+            if self.taker_ends or (exclusive is not None and exclusive in self.gone):
+                continue
+            if self.own != "none" and same_owner(maker, self.taker):
+                # It does not trade, so it cancels nobody.
+                found.append(maker)
+                continue
+            if self.pro_rata and (exclusive is not None or self.of_taker is not None):
+                continue
+            found.append(maker)
+            if exclusive is not None:
+                self.gone.append(exclusive)
+                self.taker_ends = exclusive is self.of_taker
+            if self.of_taker is not None:
+                self.gone.append(self.of_taker)
+        return found
+
+
+def _available_at(
+    market: "Market", displayed: list[Order], hidden: list[Order], taker: Order, own: str
+) -> tuple[int, bool]:
+    """What the makers of one level have, and whether an own order ends the walk among them."""
     found_e8 = 0
     if own not in ("none", "cancel_oldest"):
         for at, maker in enumerate(displayed):
@@ -248,7 +294,7 @@ def _available_at(market: "Market", level: Level, taker: Order, own: str) -> tup
                 if market.rules.allocation == "pro_rata":
                     return 0, True
                 return sum([before.shown_e8() for before in displayed[:at]]), True
-    for maker in level.by_priority():
+    for maker in displayed + hidden:
         if own != "none" and same_owner(maker, taker):
             if own != "cancel_oldest":
                 return found_e8, True

@@ -37,7 +37,7 @@ if __name__ == "__main__":
     parser.add_argument(
         "--orders",
         type=int,
-        default=50_000,
+        default=200_000,
         help="requests per run of the whole path, and orders that are verified",
     )
     parser.add_argument("--json", action="store_true", help="print the figures as JSON at the end")

@@ -120,7 +120,7 @@ def other_reason(patches: Patches) -> None:
 
 @mutant("the fill of one order does not cancel the other", "I6")
 def both_live(patches: Patches) -> None:
-    patches(lists, "changed", lambda original: lambda market, order: None)
+    patches(lists, "_cancel_others", lambda original: lambda market, found, order: None)
 
 
 @mutant("an uncross at another price", "I6")

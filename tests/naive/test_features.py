@@ -142,6 +142,90 @@ def test_one_cancels_other_at_the_first_fill(desk: Desk) -> None:
     assert desk.sell("d", 5, 106, account="me", link={"type": "oto", "id": "1"}) == ["rejected d LINK"]
 
 
+def two_of_a_list(desk: Desk, sign: int = 1) -> dict[str, str]:
+    """Two sells of an OCO at 101 and 102, and another's at 103."""
+    link = {"type": "oco", "id": "1"}
+    desk.sell("a", 5, 101, account="me", link=link)
+    desk.sell("b", 5, 102, account="me", link=link)
+    desk.sell("c", 5, 103)
+    return link
+
+
+def test_one_sweep_takes_one_of_those_that_exclude_each_other(desk: Desk) -> None:
+    two_of_a_list(desk)
+    said = desk.buy("t", 12, 103)
+    assert said == ["accepted t", "5 @ 101: a t", "canceled b LINKED", "5 @ 103: c t"]
+
+
+def test_what_a_fill_excludes_is_not_available_to_fill_or_kill(desk: Desk) -> None:
+    two_of_a_list(desk)
+    assert desk.buy("t", 11, 103, time_in_force="fok")[1:] == ["canceled t NOT_FILLABLE"]
+    said = desk.buy("u", 10, 103, time_in_force="fok")
+    assert said[1:] == ["5 @ 101: a u", "canceled b LINKED", "5 @ 103: c u"]
+
+
+def test_a_taker_of_a_list_finds_its_others_only_first(desk: Desk) -> None:
+    link = {"type": "oco", "id": "1"}
+    desk.sell("a", 5, 101)
+    desk.sell("b", 5, 102, account="me", link=link)
+    said = desk.buy("t", 10, 102, account="me", link=link, time_in_force="fok")
+    assert said[1:] == ["canceled t NOT_FILLABLE", "canceled b LINKED"]
+    desk.cancel("a")
+    desk.sell("c", 5, 101, account="me", link={"type": "oco", "id": "2"})
+    desk.sell("d", 5, 102)
+    said = desk.buy("u", 10, 102, account="me", link={"type": "oco", "id": "2"}, time_in_force="fok")
+    assert said[1:] == ["canceled u NOT_FILLABLE", "canceled c LINKED"]
+
+
+def test_both_sides_of_a_list_that_meet_are_filled_once(desk: Desk) -> None:
+    link = {"type": "oco", "id": "1"}
+    desk.sell("a", 5, 101, account="me", link=link)
+    assert desk.buy("t", 8, 101, account="me", link=link)[1:] == ["5 @ 101: a t", "canceled t LINKED"]
+    link = {"type": "oco", "id": "2"}
+    desk.sell("b", 5, 101, account="me", link=link)
+    assert desk.buy("u", 5, 101, account="me", link=link)[1:] == ["5 @ 101: b u"]
+
+
+def test_pro_rata_gives_to_one_of_a_list(engine: EngineClass) -> None:
+    desk = ruled(engine, allocation="pro_rata", lot_size=1)
+    link = {"type": "oco", "id": "1"}
+    desk.sell("a", 5, 101, account="me", link=link)
+    desk.sell("b", 5, 101, account="me", link=link)
+    desk.sell("c", 10, 101)
+    # Who of a list trades first is not known before, so neither is counted on.
+    assert desk.buy("t", 11, 101, time_in_force="fok")[1:] == ["canceled t NOT_FILLABLE"]
+    said = desk.buy("u", 10, 101)
+    assert said[1:] == [
+        *("3 @ 101: a u", "canceled b LINKED", "5 @ 101: c u"),
+        *("1 @ 101: a u", "1 @ 101: c u"),
+    ]
+
+
+def test_an_uncross_takes_one_of_those_that_exclude_each_other(desk: Desk) -> None:
+    desk.control("opening_auction")
+    two_of_a_list(desk)
+    assert desk.buy("t", 12, 103)[1:] == ["indicative 10 @ 103 +2"]
+    assert desk.control("uncross") == [
+        *("5 @ 103: a t", "canceled b LINKED", "5 @ 103: c t"),
+        *("session opening_auction", "indicative 0 @ None +0"),
+    ]
+
+
+def test_the_children_of_a_bracket_exclude_each_other_after_one_ended(desk: Desk) -> None:
+    link = {"type": "bracket", "id": "1"}
+    desk.buy("in", 5, 100, account="me", link=link)
+    desk.sell("t", 5, 100)
+    desk.sell("x", 5, 101, account="me", link=link, stp_group="g")
+    desk.sell("y", 5, 102, account="me", link=link)
+    desk.sell("z", 5, 103, account="me", link=link)
+    # Prevention ends the first; the others are still there until the taker is done, but not for both.
+    said = desk.buy("u", 12, 103, stp="cancel_oldest", stp_group="g")
+    assert said[1:] == [
+        *("5 @ 101 prevented: x u", "canceled x SELF_TRADE"),
+        *("5 @ 102: y u", "canceled z LINKED"),
+    ]
+
+
 def test_a_bracket_is_held_until_its_parent_is_filled(desk: Desk) -> None:
     link = {"type": "bracket", "id": "1"}
     desk.buy("in", 5, 100, account="me", link=link)

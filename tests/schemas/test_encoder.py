@@ -28,6 +28,13 @@ def test_the_bytes_are_those_of_fastavro(record: str, data: st.DataObject) -> No
     assert CODEC.encode(record, message) == by_fastavro(record, header(record), message)
 
 
+@pytest.mark.parametrize("bits", range(63))
+@pytest.mark.parametrize("more", [-1, 0, 1])
+def test_longs_of_every_length_are_those_of_fastavro(bits: int, more: int) -> None:
+    message = {**sample("NewOrder"), "entered_us": (1 << bits) + more}
+    assert CODEC.encode("NewOrder", message) == by_fastavro("NewOrder", header("NewOrder"), message)
+
+
 @pytest.mark.parametrize("record", sorted(LEFT_TO_FASTAVRO))
 def test_what_is_not_flat_is_left_to_fastavro(record: str) -> None:
     with pytest.raises(NotFlat):
