@@ -11,9 +11,15 @@ def check(ledger: Ledger, instruments: Instruments) -> None:
         if account.status == "unknown":
             raise AssertionError(f"account {account.account} has assets or orders but no row of its own")
         held: dict[tuple[str, str], int] = {}
+        shared: dict[tuple[tuple[str, str], tuple[str, str]], int] = {}
         for order in account.live.values():
-            asset = _check_order(order, instruments)
-            held[asset] = held.get(asset, 0) + order.reserved_e8
+            asset, oco = _check_order(order, instruments), order.oco()
+            if oco is None:
+                held[asset] = held.get(asset, 0) + order.reserved_e8
+            else:
+                shared[asset, oco] = max(shared.get((asset, oco), 0), order.reserved_e8)
+        for (asset, _), most_e8 in shared.items():
+            held[asset] = held.get(asset, 0) + most_e8
         for asset_kept in [*account.cash.values(), *account.holdings.values()]:
             _check_asset(asset_kept, held.pop((asset_kept.kind, asset_kept.asset), 0))
         if any(held.values()):
@@ -27,6 +33,8 @@ def _check_order(order: AccountOrder, instruments: Instruments) -> tuple[str, st
     if instrument is None:
         raise AssertionError(f"order {order.key()} is of {order.symbol}, which is no instrument")
     needed_e8 = order.need_e8(instrument.multiplier_e8) + (order.replacing_e8 or 0)
+    if order.excluded():
+        needed_e8 = 0
     if order.finished_us or order.leaves_e8() <= 0 or order.reserved_e8 != needed_e8:
         raise AssertionError(f"live order needs {needed_e8}: {order.row().row}")
     return ("cash", instrument.currency) if order.side == "buy" else ("holding", order.symbol)

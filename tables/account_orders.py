@@ -176,6 +176,31 @@ class AccountOrder:
             message["instructions"] = self.instructions
         return message
 
+    def oco(self) -> tuple[str, str] | None:
+        """Symbol and id of its list, where at most one of that may trade."""
+        instructions = self.instructions
+        if instructions is None or instructions["link_type"] != "oco":
+            return None
+        return self.symbol, instructions["link_id"]
+
+    def others(self) -> "list[AccountOrder]":
+        """The other live members of its OCO."""
+        oco = self.oco()
+        members = {} if oco is None else self.account.exclusive.get(oco, {})
+        return [order for order in members.values() if order is not self]
+
+    def others_hold_e8(self) -> int:
+        """What the others of its OCO hold of the asset that it holds: each of them, so the most."""
+        return max([order.reserved_e8 for order in self.others() if order.side == self.side], default=0)
+
+    def shared_e8(self) -> int:
+        """What it may hold in addition because another member of its OCO holds that anyway."""
+        return max(0, self.others_hold_e8() - self.reserved_e8)
+
+    def excluded(self) -> bool:
+        """Whether a fill of another member of its OCO ended it, of which its own execution has not come."""
+        return not self.reserved_e8 and self.oco() is not None
+
     def leaves_e8(self) -> int:
         """Quantity still open; 0 once finished."""
         return 0 if self.finished_us else self.quantity_e8 - self.cum_quantity_e8

@@ -126,7 +126,7 @@ class Accounts:
         unfunded = self._hold(order, message, at_us)
         if unfunded is not None:
             return [self._reject(order, unfunded, record, at_us)]
-        account.live[client_order_id] = order
+        account.enter(order)
         self._changes.touch(order)
         return [order.cleared(record.offset)]
 
@@ -188,8 +188,7 @@ class Accounts:
         need_e8 = order.need_e8(instrument.multiplier_e8)
         refusal = refuse_increase(order, order.quantity_e8) or refuse_funds(order, instrument, need_e8)
         if refusal is None:
-            self._ledger.reserve(self._ledger.held_by(order, instrument.currency), need_e8)
-            order.reserved_e8 = need_e8
+            self._ledger.hold(order, self._ledger.held_by(order, instrument.currency), need_e8)
         return refusal
 
     def _reject(self, order: AccountOrder, refusal: Refusal, record: Record, at_us: int) -> Said:
@@ -286,8 +285,8 @@ class Accounts:
         if refusal is None and more_e8:
             refusal = refuse_funds(order, instrument, more_e8)
         if refusal is None:
-            self._ledger.reserve(self._ledger.held_by(order, instrument.currency), more_e8)
-            order.reserved_e8 += more_e8
+            held = self._ledger.held_by(order, instrument.currency)
+            self._ledger.hold(order, held, order.reserved_e8 + more_e8)
             order.replacing_e8 = more_e8
         return refusal
 

@@ -1,8 +1,10 @@
 """Accounts, and what they have: cash by currency, holdings by symbol, and what live orders hold of each.
 
 Of an asset, `total_e8` includes `reserved_e8`; what is free is the difference. Amounts move only
-through `Ledger.move` and `Ledger.reserve`, so that every change is told: one Position per cycle and
+through `Ledger.move` and `Ledger.hold`, so that every change is told: one Position per cycle and
 asset, with a version that counts them without a gap.
+
+Never two members of an OCO trade, so together they hold what the one that needs most needs.
 """
 
 from collections.abc import Mapping
@@ -71,6 +73,7 @@ class Account:
         "cancel_id",
         "cash",
         "changed",
+        "exclusive",
         "finished",
         "holdings",
         "live",
@@ -93,6 +96,8 @@ class Account:
         self.cash: dict[str, Asset] = {}
         self.holdings: dict[str, Asset] = {}
         self.live: dict[str, AccountOrder] = {}
+        # Live orders of an OCO, by its symbol and id, then by client_order_id.
+        self.exclusive: dict[tuple[str, str], dict[str, AccountOrder]] = {}
         self.finished: dict[str, AccountOrder] = {}
         self.aliases: dict[str, Alias] = {}
         self.changed = False
@@ -100,6 +105,22 @@ class Account:
     def assets(self, kind: AssetKind) -> dict[str, Asset]:
         """Its cash by currency, or its holdings by symbol."""
         return self.cash if kind == "cash" else self.holdings
+
+    def enter(self, order: "AccountOrder") -> None:
+        """Takes a live order."""
+        self.live[order.client_order_id] = order
+        oco = order.oco()
+        if oco is not None:
+            self.exclusive.setdefault(oco, {})[order.client_order_id] = order
+
+    def leave(self, order: "AccountOrder") -> None:
+        """Lets an order go that has ended, or was never live."""
+        self.live.pop(order.client_order_id, None)
+        oco = order.oco()
+        if oco is not None and oco in self.exclusive:
+            self.exclusive[oco].pop(order.client_order_id, None)
+            if not self.exclusive[oco]:
+                del self.exclusive[oco]
 
     def row(self) -> Row:
         """Its AccountRow."""
@@ -161,9 +182,14 @@ class Ledger:
             asset.moved = True
             self._moved.append(asset)
 
-    def reserve(self, asset: Asset, amount_e8: int) -> None:
-        """Adds a signed amount to what is held for orders."""
-        asset.reserved_e8 += amount_e8
+    def hold(self, order: "AccountOrder", asset: Asset, amount_e8: int) -> None:
+        """Has an order hold so much of an asset, and no longer what it held."""
+        if order.instructions is None:
+            asset.reserved_e8 += amount_e8 - order.reserved_e8
+        else:
+            others_e8 = order.others_hold_e8()
+            asset.reserved_e8 += max(amount_e8, others_e8) - max(order.reserved_e8, others_e8)
+        order.reserved_e8 = amount_e8
         if not asset.moved:
             asset.moved = True
             self._moved.append(asset)

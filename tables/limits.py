@@ -14,6 +14,8 @@ The checks of a new order, in this order; the first that fails is the reason:
 10. reduce-only: no more than what is free (sell), or than the short that no other such buy covers (buy)
 11. free cash (buy) or free holding (sell, unless the account may sell short)
 
+What other members of its OCO hold of the same asset is free to an order, see `tables/holdings.py`.
+
 Whatever a message says is bounded before it is kept, hashed, multiplied or printed: a decimal of 60,000
 digits is a valid message.
 """
@@ -56,6 +58,8 @@ def refuse_late(order: AccountOrder) -> Refusal | None:
     """Refuses to change an order that is finished, or that belongs to a closed account."""
     if order.finished_us:
         return Refusal("ACCOUNTS_TOO_LATE", f"status={order.status}")
+    if order.excluded():
+        return Refusal("ACCOUNTS_TOO_LATE", "another order of its list was filled")
     if order.account.status == "closed":
         return refuse_account(order.account)
     return None
@@ -153,7 +157,7 @@ def refuse_increase(order: AccountOrder, more_e8: int) -> Refusal | None:
         return None
     account, symbol = order.account, order.symbol
     if order.side == "sell":
-        free_e8 = max(0, Ledger.free_e8(account, "holding", symbol))
+        free_e8 = max(0, Ledger.free_e8(account, "holding", symbol)) + order.shared_e8()
     else:
         holding = account.holdings.get(symbol)
         others_e8 = sum(other.leaves_e8() for other in account.live.values() if _covers(other, order))
@@ -167,19 +171,20 @@ def refuse_increase(order: AccountOrder, more_e8: int) -> Refusal | None:
 def _covers(other: AccountOrder, order: AccountOrder) -> bool:
     """Whether another live order covers a short that this one may not count on, then."""
     reduces = other.instructions is not None and other.instructions["reduce_only"]
-    return reduces and other.side == order.side and other.symbol == order.symbol
+    excludes = order.oco() is not None and other.oco() == order.oco()
+    return reduces and other.side == order.side and other.symbol == order.symbol and not excludes
 
 
 def refuse_funds(order: AccountOrder, instrument: Instrument, asked_e8: int) -> Refusal | None:
     """Refuses what the account's free cash (buy) or free holding (sell) does not cover."""
     account = order.account
     if order.side == "buy":
-        free_e8 = Ledger.free_e8(account, "cash", instrument.currency)
+        free_e8 = Ledger.free_e8(account, "cash", instrument.currency) + order.shared_e8()
         if asked_e8 <= free_e8:
             return None
         text = f"free={format_e8(free_e8)} asked={format_e8(asked_e8)} currency={instrument.currency}"
         return Refusal("ACCOUNTS_INSUFFICIENT_CASH", text)
-    free_e8 = Ledger.free_e8(account, "holding", order.symbol)
+    free_e8 = Ledger.free_e8(account, "holding", order.symbol) + order.shared_e8()
     if account.allow_short or asked_e8 <= free_e8:
         return None
     text = f"free={format_e8(free_e8)} asked={format_e8(asked_e8)} symbol={order.symbol}"

@@ -116,7 +116,7 @@ class OrderMemory:
         order.reason = reason
         order.finished_us = at_us
         account = order.account
-        account.live.pop(order.client_order_id, None)
+        account.leave(order)
         account.finished[order.client_order_id] = order
         self._finished.remember(order, self._until_us(order))
         self._new += 1
@@ -182,7 +182,7 @@ class OrderMemory:
             account.finished[order.client_order_id] = order
             self._finished.remember(order, self._until_us(order))
         else:
-            account.live[order.client_order_id] = order
+            account.enter(order)
 
     def restore_alias(self, account: Account, row: Mapping[str, Any]) -> None:
         """Takes an AliasRow of an order; its order must have been taken before."""

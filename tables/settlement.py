@@ -1,6 +1,7 @@
 """What an execution does to its order and to what the account has.
 
-After each execution an order holds exactly what its open quantity needs, and nothing once finished.
+After each execution an order holds exactly what its open quantity needs, and nothing once finished. A fill
+of an OCO's member ends the others: they hold nothing from then on, though their own executions follow.
 Buyer and seller of a trade move the same amounts. Executions of an order come in the order in which
 they happened; one that does not fit what was reserved is a fault of the system, not of a client.
 """
@@ -73,6 +74,10 @@ class Settlement:
         holding = ledger.asset(account, "holding", order.symbol)
         ledger.move(cash, -cost_e8 if buys else cost_e8)
         ledger.move(holding, quantity_e8 if buys else -quantity_e8)
+        # While the order itself is still among those that hold.
+        for other in order.others():
+            ledger.hold(other, ledger.held_by(other, instrument.currency), 0)
+            self._changes.touch(other)
         if leaves_e8:
             order.status = "partially_filled"
             self._changes.touch(order)
@@ -111,13 +116,11 @@ class Settlement:
     def _free(self, order: AccountOrder, execution: Message, instrument: Instrument) -> None:
         """Has an order hold what it needs now, which is never more than it held."""
         needed_e8 = 0
-        if not order.finished_us:
+        if not order.finished_us and not order.excluded():
             needed_e8 = order.need_e8(instrument.multiplier_e8) + (order.replacing_e8 or 0)
         if needed_e8 > order.reserved_e8:
             raise _unfit(execution, order)
-        held = self._ledger.held_by(order, instrument.currency)
-        self._ledger.reserve(held, needed_e8 - order.reserved_e8)
-        order.reserved_e8 = needed_e8
+        self._ledger.hold(order, self._ledger.held_by(order, instrument.currency), needed_e8)
 
     def _decremented(self, order: AccountOrder, execution: Message, instrument: Instrument) -> None:
         """Takes the lower quantity that self-trade prevention left.

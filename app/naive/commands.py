@@ -18,6 +18,7 @@ from app.naive.order import (
     order_of,
     unknown,
 )
+from app.naive.rules import rounded
 from app.naive.sessions import change_session, takes, uncross_and_stay, waits
 from app.naive.steps import activate, work_off
 from app.naive.trading import enter, would_trade, yields
@@ -215,14 +216,24 @@ def _replace(market: Market, order: Order, wanted: Order) -> None:
     else:
         market.remove(order)
         if order.order_type == "pegged":
+            if _beyond(order, order.limit_price):
+                order.price = rounded(market.rules, order.limit_price or 0, order.side)
             market.rest(order)
         else:
             enter(market, order)
 
 
+def _beyond(peg: Order, limit: int | None) -> bool:
+    """Whether a peg stands where a limit does not let it."""
+    return peg.price is not None and not peg.within(peg.price, limit)
+
+
 def _keeps_place(order: Order, wanted: Order) -> bool:
     """Whether a replace of an order in the book leaves it where it is."""
-    same_price = order.order_type == "pegged" or wanted.limit_price == order.limit_price
+    if order.order_type == "pegged":
+        same_price = not _beyond(order, wanted.limit_price)
+    else:
+        same_price = wanted.limit_price == order.limit_price
     # None is the largest, also where the order was shown whole.
     display, wanted_display = (one.display_quantity or inf for one in (order, wanted))
     return same_price and wanted.quantity <= order.quantity and wanted_display <= display

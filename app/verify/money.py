@@ -1,10 +1,10 @@
 """I8: what accounts have is what was moved in and traded; what is reserved is what live orders need.
 
 Cash of a trade is price x quantity x multiplier, rounded down, the same for both sides, so that cash is
-conserved. Buyers hold limit price x open quantity, sellers the open quantity. A Position follows its
-trades by a cycle or two: for an asset that moved after verifying began, each state on the way is right,
-and its reserve is not compared. Also I10: cash is never below what is reserved, holdings neither, unless
-the account may sell short.
+conserved. Buyers hold limit price x open quantity, sellers the open quantity; the members of an OCO hold of
+an asset what the one of them needs that needs most. A Position follows its trades by a cycle or two: for an
+asset that moved after verifying began, each state on the way is right, and its reserve is not compared. Also
+I10: cash is never below what is reserved, holdings neither, unless the account may sell short.
 """
 
 from collections.abc import Iterator, Mapping
@@ -200,6 +200,7 @@ class Money:
 
     def _needs(self, live: Mapping[str, Order]) -> dict[Asset, int]:
         needs: dict[Asset, int] = {}
+        shared: dict[tuple[Asset, str, str], int] = {}
         for order_id, order in live.items():
             symbol = order.symbol
             if order.side == "buy":
@@ -208,6 +209,12 @@ class Money:
                 need_e8 = self._markets.notional_e8(symbol, price_e8, order.leaves_e8)
             else:
                 asset, need_e8 = (order.account, "holding", symbol), order.leaves_e8
+            if order.oco:
+                key = asset, symbol, order.oco
+                shared[key] = max(shared.get(key, 0), need_e8)
+            else:
+                needs[asset] = needs.get(asset, 0) + need_e8
+        for (asset, _, _), need_e8 in shared.items():
             needs[asset] = needs.get(asset, 0) + need_e8
         return needs
 

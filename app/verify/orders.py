@@ -34,6 +34,7 @@ class Order:
         "event",
         "leaves_e8",
         "limit_price_e8",
+        "oco",
         "order_type",
         "place",
         "quantity_e8",
@@ -53,7 +54,10 @@ class Order:
         self.entry_id: str = event["client_order_id"]
         self.accepted_us: int = event["at_us"]
         self.sum_e16 = 0
-        self._simple = self.order_type == "limit" and not event.get("instructions")
+        instructions = event.get("instructions") or {}
+        self._simple = self.order_type == "limit" and not instructions
+        # The id of its list, where at most one of that may trade.
+        self.oco: str = instructions["link_id"] if instructions.get("link_type") == "oco" else ""
         self.cause: int = event["request_offset"]
         self.become(event, place)
 

@@ -186,8 +186,10 @@ def _apply(market: "Market", order: Order, asked: Asked) -> None:
         market.side_of(order).show(order, shown_e8, leaves_e8)
     _tell(market, order, quantity_e8, limit_e8, leaves_e8)
     if place == BOOK and not kept:
-        # A peg comes back where it stood, and moves when all pegs do.
+        # A peg comes back where it stood, or at a limit that is stricter, and moves when all pegs do.
         if order.kind == PEGGED:
+            if _beyond(order, limit_e8):
+                order.price_e8 = market.rules.down(limit_e8) if order.sign > 0 else market.rules.up(limit_e8)
             market.rest(order)
         else:
             entering.enter(market, order)
@@ -203,8 +205,15 @@ def _extra_for(order: Order, asked: Asked) -> Instructions | None:
     return order.extra
 
 
+def _beyond(peg: Order, limit_e8: int) -> bool:
+    """Whether a peg stands where a limit, 0 for none, does not let it."""
+    return limit_e8 > 0 and peg.price_e8 * peg.sign > limit_e8 * peg.sign
+
+
 def _keeps_place(order: Order, asked: Asked, limit_e8: int, leaves_e8: int) -> bool:
-    if leaves_e8 > order.leaves_e8 or (limit_e8 != order.limit_price_e8 and order.kind != PEGGED):
+    if leaves_e8 > order.leaves_e8:
+        return False
+    if _beyond(order, limit_e8) if order.kind == PEGGED else limit_e8 != order.limit_price_e8:
         return False
     if asked.display_e8 is None:
         return True

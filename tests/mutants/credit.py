@@ -136,6 +136,12 @@ def reserves_too_little(patches: Patches) -> None:
     patches(AccountOrder, "need_e8", make)
 
 
+@mutant("orders of which one may trade hold what each of them needs", "I8")
+def shares_nothing(patches: Patches) -> None:
+    patches.unchecked()
+    patches(AccountOrder, "others_hold_e8", lambda original: lambda order: 0)
+
+
 @mutant("reserves nothing for what a replace asks for in addition", "I8")
 def replaces_for_nothing(patches: Patches) -> None:
     """And takes what it needs when the answer comes."""
@@ -149,7 +155,7 @@ def replaces_for_nothing(patches: Patches) -> None:
                 order.reserved_e8 = 10**30
                 original(settlement, order, execution, instrument)
                 held = settlement._ledger.held_by(order, instrument.currency)
-                settlement._ledger.reserve(held, 10**30 - before_e8)
+                held.reserved_e8 += 10**30 - before_e8
 
         return free
 

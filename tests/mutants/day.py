@@ -103,6 +103,7 @@ def _special(day: Day) -> None:
     _waiting(day)
     _together(day)
     _in_auctions(day)
+    _excluding(day)
 
 
 def _waiting(day: Day) -> None:
@@ -181,6 +182,15 @@ def _in_auctions(day: Day) -> None:
     day.engine.wait(1)
     day.order("z1", "sell 7 NVDA 503", account="fred")
     day.carrying("z2", "sell 70 NVDA 503", account="fred", display_quantity=10 * ONE)
+
+
+def _excluding(day: Day) -> None:
+    """A taker past both orders of a list of which one may trade; two of another list, which stay."""
+    for list_, low, high in (("sweep", 501, 502), ("quiet", 520, 521)):
+        for price in (low, high):
+            words = f"sell 5 NVDA {price}"
+            day.carrying(f"{list_}{price}", words, account="emil", link_type="oco", link_id=list_)
+    day.order("x1", "buy 12 NVDA 502", account="fred", time_in_force="ioc")
 
 
 def _killed(day: Day) -> None:

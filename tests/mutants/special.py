@@ -123,6 +123,11 @@ def both_live(patches: Patches) -> None:
     patches(lists, "_cancel_others", lambda original: lambda market, found, order: None)
 
 
+@mutant("a taker trades with two orders of which one may trade", "I6")
+def both_trade(patches: Patches) -> None:
+    patches(lists, "filled", lambda original: lists.changed)
+
+
 @mutant("an uncross at another price", "I6")
 def other_price(patches: Patches) -> None:
     def make(original: Any) -> Any:

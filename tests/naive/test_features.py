@@ -130,6 +130,23 @@ def test_self_trade_prevention_by_group_and_by_instrument(engine: EngineClass) -
     assert said[1:] == ["3 @ 100 prevented: a t", "canceled a SELF_TRADE", "3 @ 100: b t"]
 
 
+def test_a_peg_never_trades_beyond_a_limit_that_a_replace_gave_it(desk: Desk) -> None:
+    desk.quote(bid=100, ask=105)
+    desk.control("opening_auction")
+    desk.sell("p", 5, 104, order_type="pegged", peg="ask", peg_offset=-1)
+    assert desk.ladder() == " | 5@104"
+    desk.replace("p", limit_price=107)
+    assert desk.ladder() == " | 5@107"
+    desk.buy("b", 5, 105)
+    assert desk.control("continuous") == ["session continuous"]
+    # Not with a contingent order either, which is looked at before pegs are.
+    desk.cancel("b")
+    desk.buy("c", 8, 104, all_or_none=True)
+    desk.sell("q", 3, 104, order_type="pegged", peg="ask", peg_offset=-1)
+    assert desk.replace("q", limit_price=106, quantity=9) == ["replaced q"]
+    assert desk.ladder() == " | 9@106 5@107"
+
+
 # Lists.
 
 

@@ -33,8 +33,10 @@ SESSIONS = (
 class Lane:
     """The three tables of a lane; executions wait until they are let in."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, linked: float = 0.1) -> None:
         self.chance = Random(seed)
+        # How often an order belongs to a list.
+        self.linked = linked
         self.instruments, self.references = Instruments(), ReferencePrices()
         self.instruments.put(instrument("S", band_bps=0))
         self.at_us, self.offset = 1_700_000_000_000_000, 0
@@ -67,6 +69,13 @@ class Lane:
             waiting += self._work(waiting.pop(0))
             self.accounts.check()
             self.matching.check()
+            self._check_nobody_is_short()
+
+    def _check_nobody_is_short(self) -> None:
+        """But those who may be."""
+        for account in self.accounts._ledger.accounts.values():
+            for holding in () if account.allow_short else account.holdings.values():
+                assert 0 <= holding.reserved_e8 <= holding.total_e8, holding.row().row
 
     def settle(self) -> None:
         """Lets every execution in."""
@@ -145,8 +154,8 @@ def enter(lane: Lane, id: str) -> str:
         )
     carried["reduce_only"] = chance.random() < 0.1
     carried["stp"] = lane.some("unset", "cancel_newest", "cancel_oldest", "cancel_both", "decrement")
-    if chance.random() < 0.1:
-        carried |= {"link_type": lane.some("oco", "oto", "bracket"), "link_id": lane.some("1", "2", "3")}
+    if chance.random() < lane.linked:
+        carried |= {"link_type": lane.some("oco", "oco", "oto", "bracket"), "link_id": lane.some(*"123456")}
     priced = order_type in ("limit", "stop_limit")
     lane.say(
         "NewOrder",
@@ -201,16 +210,15 @@ def control(lane: Lane) -> None:
     lane.say(kind, **named, **fields)
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_accounts_hold_what_orders_of_every_type_need(seed: int) -> None:
-    lane = Lane(seed)
+def trade(lane: Lane, cash: int, holding: int) -> None:
+    """A few hundred random orders of accounts that have so much; in the end nothing lives or is held."""
     for account in ACCOUNTS:
         who = {"account": account, "control_id": ""}
         lane.say("SetAccount", **who, status="active", name="", cancel_orders=False)
         limits = {"max_order_quantity": 0, "max_order_notional": 0, "allow_short": account in "AB"}
         lane.say("SetLimits", **who, **limits)
-        lane.say("MoveCash", **who, currency="USD", amount=10**6 * ONE, text="")
-        lane.say("MoveHolding", **who, symbol="S", quantity=5000 * ONE, text="")
+        lane.say("MoveCash", **who, currency="USD", amount=cash * ONE, text="")
+        lane.say("MoveHolding", **who, symbol="S", quantity=holding * ONE, text="")
     entered: list[tuple[str, str]] = []
     for number in range(220):
         draw = lane.chance.random()
@@ -239,6 +247,20 @@ def test_accounts_hold_what_orders_of_every_type_need(seed: int) -> None:
     for left in lane.accounts._ledger.accounts.values():
         assert not left.live
         assert not any(asset.reserved_e8 for asset in (*left.cash.values(), *left.holdings.values()))
+
+
+@pytest.mark.parametrize("seed", [4, 12, 16, 30])
+def test_orders_that_exclude_each_other_share_what_there_is(seed: int) -> None:
+    lane = Lane(seed, linked=0.6)
+    trade(lane, cash=600, holding=60)
+    linked = [m for _, m in lane.said if m.get("reason") == "MATCHING_LINKED"]
+    assert linked
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_accounts_hold_what_orders_of_every_type_need(seed: int) -> None:
+    lane = Lane(seed)
+    trade(lane, cash=10**6, holding=5000)
     refused = [message for _, message in lane.said if message.get("reason") == "MATCHING_NOT_REPLACEABLE"]
     assert all("triggered" in _life(lane, message) for message in refused if "event" in message)
     events = {message["event"] for kind, message in lane.said if kind == "OrderEvent"}
