@@ -17,6 +17,8 @@ Json = Any
 Decode = Callable[[bytes], dict[str, Any]]
 
 _DECIMAL_BYTES_MAX = 16
+# Of each byte of eight the bit that says that another one follows; of a number that has eight bytes.
+_TOP_BITS, _ENDS_AT_EIGHT = 0x8080_8080_8080_8080, 0x0080_8080_8080_8080
 _INT_MAX, _UNSIGNED_MAX = (1 << 31) - 1, (1 << 64) - 1
 # Bytes of a short string or decimal with its length, by its first byte, which is the length in zigzag.
 _EXTENTS = {length << 1: length + 1 for length in range(64)}
@@ -54,6 +56,14 @@ def _decimal(body: bytes) -> int:
 
 def _long_at(value: bytes, at: int) -> tuple[int, int]:
     """A long in zigzag, and where the next field begins."""
+    word = int.from_bytes(value[at : at + 8], "little")
+    if word & _TOP_BITS == _ENDS_AT_EIGHT:
+        # A time has eight bytes, of seven bits each: pairs of them are joined, then pairs of pairs.
+        word &= ~_TOP_BITS
+        word = word & 0x007F_007F_007F_007F | (word & 0x7F00_7F00_7F00_7F00) >> 1
+        word = word & 0x0000_3FFF_0000_3FFF | (word & 0x3FFF_0000_3FFF_0000) >> 2
+        word = word & 0x0000_0000_0FFF_FFFF | (word & 0x0FFF_FFFF_0000_0000) >> 4
+        return (word >> 1) ^ -(word & 1), at + 8
     number = shift = 0
     while True:
         byte = value[at]
@@ -140,6 +150,10 @@ class _Source:
             return [
                 f"{value} = v[p]",
                 f"if {value} < 128: {value} = ({value} >> 1) ^ -({value} & 1); p += 1",
+                # Offsets and counts have two or three bytes.
+                f"elif v[p + 1] < 128: n = {value} & 127 | v[p + 1] << 7; {value} = (n >> 1) ^ -(n & 1); p += 2",
+                f"elif v[p + 2] < 128: n = {value} & 127 | (v[p + 1] & 127) << 7 | v[p + 2] << 14; "
+                f"{value} = (n >> 1) ^ -(n & 1); p += 3",
                 f"else: {value}, p = {kind}_at(v, p)",
             ]
         if kind == "boolean":

@@ -42,6 +42,14 @@ def test_a_message_is_read_as_by_fastavro(record: str, data: st.DataObject) -> N
     assert CODEC.decode(value) == by_fastavro(value) == (record, message)
 
 
+@pytest.mark.parametrize("bits", range(63))
+@pytest.mark.parametrize("sign", [1, -1])
+def test_longs_of_every_length_are_read_without_fastavro(bits: int, sign: int) -> None:
+    for more in (-1, 0, 1):
+        message = {**sample("NewOrder"), "entered_us": sign * (1 << bits) + more}
+        assert compiled(schema("NewOrder"), HEADER)(CODEC.encode("NewOrder", message)) == message
+
+
 @pytest.mark.parametrize("record", COMPILED)
 def test_the_common_case_is_read_without_fastavro(record: str) -> None:
     value = CODEC.encode(record, sample(record))
