@@ -151,7 +151,8 @@ class _Source:
                 f"{value} = v[p]",
                 f"if {value} < 128: {value} = ({value} >> 1) ^ -({value} & 1); p += 1",
                 # Offsets and counts have two or three bytes.
-                f"elif v[p + 1] < 128: n = {value} & 127 | v[p + 1] << 7; {value} = (n >> 1) ^ -(n & 1); p += 2",
+                f"elif v[p + 1] < 128: n = {value} & 127 | v[p + 1] << 7; "
+                f"{value} = (n >> 1) ^ -(n & 1); p += 2",
                 f"elif v[p + 2] < 128: n = {value} & 127 | (v[p + 1] & 127) << 7 | v[p + 2] << 14; "
                 f"{value} = (n >> 1) ^ -(n & 1); p += 3",
                 f"else: {value}, p = {kind}_at(v, p)",

@@ -152,8 +152,7 @@ class Matching:
         instrument = self._instruments.get(symbol)
         if instrument is not market.instrument:
             market.instrument = instrument
-            market.core.rules = InstrumentRules(symbol) if instrument is None else instrument.rules
-            market.core.settle()
+            market.core.take_rules(InstrumentRules(symbol) if instrument is None else instrument.rules)
         return market
 
     def _market(self, symbol: str) -> Market:

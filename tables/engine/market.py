@@ -84,6 +84,7 @@ class Market:
         "trailing",
         "triggered",
         "triggers",
+        "unfollowed",
         "unusual",
         "wake_us",
     )
@@ -134,6 +135,8 @@ class Market:
         self.collared: bool = False
         self.triggered: list[Order] = []
         self.changed: list[Order] = []
+        # Rules came of which nothing has followed yet.
+        self.unfollowed: bool = False
         self.unusual: bool = False
         self.wake_us: int = NEVER_US
         self.settle()
@@ -198,7 +201,7 @@ class Market:
         self.begin(at_us)
         if order is None or not order.leaves_e8:
             self.said.append(("unknown", "cancel_rejected"))
-            return self.said
+            return self.refused()
         self.end(order, "canceled", reason)
         lists.work_off(self)
         return self.finish()
@@ -359,10 +362,7 @@ class Market:
         return order is not None and order.extra is not None and order.extra.expire_at_us == expire_at_us
 
     def finish(self) -> list[Happening]:
-        """Steps 3 and 4, and what the next command must know; returns what happened.
-
-        After a refusal there is nothing to follow: the market is as the command before left it.
-        """
+        """Steps 3 and 4, and what the next command must know; returns what happened."""
         if self.session == "continuous":
             self._follow()
             sessions.look_at_limit_state(self)
@@ -370,8 +370,22 @@ class Market:
             auction.indicate(self)
         self.prices.clear()
         self.fresh.clear()
+        self.unfollowed = False
         self.settle()
         return self.said
+
+    def refused(self) -> list[Happening]:
+        """What happened when a command was refused: the market is as the one before left it, so that
+        nothing follows, unless rules changed meanwhile.
+        """
+        return self.finish() if self.unfollowed else self.said
+
+    def take_rules(self, rules: InstrumentRules) -> None:
+        """Trades by other rules from now on; what follows from them follows with the next command."""
+        self.rules = rules
+        self.pegged_by = pegs.NOTHING
+        self.unfollowed = True
+        self.settle()
 
     def _follow(self) -> None:
         while self.session == "continuous" and (

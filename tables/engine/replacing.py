@@ -33,11 +33,11 @@ def replace(
     market.begin(at_us)
     if order is None or not order.leaves_e8:
         market.said.append(("unknown", "replace_rejected"))
-        return market.said
+        return market.refused()
     reason = _refusal(market, order, asked, at_us, checked)
     if reason:
         market.said.append(order_happening("replace_rejected", order, reason))
-        return market.said
+        return market.refused()
     _apply(market, order, asked)
     lists.work_off(market)
     return market.finish()

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tables.engine import Engine
 from tables.instrument_rules import InstrumentRules
 from tests.naive.desk import AnyEngine, Desk
 
@@ -145,6 +146,24 @@ def test_a_peg_never_trades_beyond_a_limit_that_a_replace_gave_it(desk: Desk) ->
     desk.sell("q", 3, 104, order_type="pegged", peg="ask", peg_offset=-1)
     assert desk.replace("q", limit_price=106, quantity=9) == ["replaced q"]
     assert desk.ladder() == " | 9@106 5@107"
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_pegs_follow_other_ticks_with_the_next_command(engine: EngineClass, refused: bool) -> None:
+    desk = ruled(engine, ticks=((0, 1),))
+    desk.quote(bid=103, ask=110)
+    desk.buy("p", 5, order_type="pegged", peg="bid")
+    assert desk.ladder() == "5@103 | "
+    market, other = desk.engine._markets["S"], InstrumentRules("S", ticks=((0, 5),))  # type: ignore[attr-defined]
+    if isinstance(desk.engine, Engine):
+        market.take_rules(other)
+    else:
+        market.rules = other
+    if refused:
+        desk.cancel("nobody")
+    else:
+        desk.quote(bid=103, ask=110)
+    assert desk.ladder() == "5@100 | "
 
 
 # Lists.
