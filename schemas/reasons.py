@@ -195,7 +195,7 @@ EXPLANATIONS: dict[Reason, Explanation] = {
         "Check the client_order_id.",
     ),
     "ACCOUNTS_TOO_LATE": Explanation(
-        "The order is finished.",
+        "The order is finished, or a fill of another order of its OCO has ended it.",
         "Nothing is left to cancel or replace.",
     ),
     "ACCOUNTS_PENDING_REPLACE": Explanation(

@@ -33,7 +33,7 @@ def _check_order(order: AccountOrder, instruments: Instruments) -> tuple[str, st
     if instrument is None:
         raise AssertionError(f"order {order.key()} is of {order.symbol}, which is no instrument")
     needed_e8 = order.need_e8(instrument.multiplier_e8) + (order.replacing_e8 or 0)
-    if order.excluded():
+    if order.excluded:
         needed_e8 = 0
     if order.finished_us or order.leaves_e8() <= 0 or order.reserved_e8 != needed_e8:
         raise AssertionError(f"live order needs {needed_e8}: {order.row().row}")

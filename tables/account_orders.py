@@ -37,6 +37,7 @@ class AccountOrder:
         "door",
         "entered_by",
         "entered_us",
+        "excluded",
         "finished_us",
         "instructions",
         "latest_id",
@@ -99,6 +100,8 @@ class AccountOrder:
         self.entered_us = entered_us
         self.door: Door = door
         self.changed = False
+        # A fill of another member of its OCO ended it, of which its own execution has not come.
+        self.excluded = False
         self.instructions = instructions
 
     @classmethod
@@ -130,6 +133,8 @@ class AccountOrder:
         order.version = row["version"]
         order.latest_id = row["latest_id"]
         order.finished_us = row["finished_us"]
+        # All others hold something as long as they live.
+        order.excluded = not order.finished_us and not order.reserved_e8 and order.oco() is not None
         return order
 
     def key(self) -> str:
@@ -196,10 +201,6 @@ class AccountOrder:
     def shared_e8(self) -> int:
         """What it may hold in addition because another member of its OCO holds that anyway."""
         return max(0, self.others_hold_e8() - self.reserved_e8)
-
-    def excluded(self) -> bool:
-        """Whether a fill of another member of its OCO ended it, of which its own execution has not come."""
-        return not self.reserved_e8 and self.oco() is not None
 
     def leaves_e8(self) -> int:
         """Quantity still open; 0 once finished."""

@@ -58,7 +58,7 @@ def refuse_late(order: AccountOrder) -> Refusal | None:
     """Refuses to change an order that is finished, or that belongs to a closed account."""
     if order.finished_us:
         return Refusal("ACCOUNTS_TOO_LATE", f"status={order.status}")
-    if order.excluded():
+    if order.excluded:
         return Refusal("ACCOUNTS_TOO_LATE", "another order of its list was filled")
     if order.account.status == "closed":
         return refuse_account(order.account)
@@ -157,7 +157,7 @@ def refuse_increase(order: AccountOrder, more_e8: int) -> Refusal | None:
         return None
     account, symbol = order.account, order.symbol
     if order.side == "sell":
-        free_e8 = max(0, Ledger.free_e8(account, "holding", symbol)) + order.shared_e8()
+        free_e8 = max(0, Ledger.free_e8(account, "holding", symbol) + order.shared_e8())
     else:
         holding = account.holdings.get(symbol)
         others_e8 = sum(other.leaves_e8() for other in account.live.values() if _covers(other, order))

@@ -77,6 +77,7 @@ class Settlement:
         # While the order itself is still among those that hold.
         for other in order.others():
             ledger.hold(other, ledger.held_by(other, instrument.currency), 0)
+            other.excluded = True
             self._changes.touch(other)
         if leaves_e8:
             order.status = "partially_filled"
@@ -116,7 +117,7 @@ class Settlement:
     def _free(self, order: AccountOrder, execution: Message, instrument: Instrument) -> None:
         """Has an order hold what it needs now, which is never more than it held."""
         needed_e8 = 0
-        if not order.finished_us and not order.excluded():
+        if not order.finished_us and not order.excluded:
             needed_e8 = order.need_e8(instrument.multiplier_e8) + (order.replacing_e8 or 0)
         if needed_e8 > order.reserved_e8:
             raise _unfit(execution, order)

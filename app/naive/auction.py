@@ -61,20 +61,31 @@ def _outcomes(market: Market) -> Iterator[Equilibrium]:
 
 
 def uncross(market: Market) -> int | None:
-    """Trades all that can trade at the best price; that price, None: no trade."""
-    best = equilibrium(market)
-    if best is None:
-        return None
+    """Trades all that can trade at the best price; that price, None: no trade.
+
+    Again, while an order that a fill ended on the other side leaves some that could.
+    """
+    price = None
+    while best := equilibrium(market):
+        trades = market.trades
+        _trade_at(market, best.price)
+        if market.trades > trades:
+            price = market.static = best.price
+    return price
+
+
+def _trade_at(market: Market, price: int) -> None:
     both = (_taking_part(market, market.book[side]) for side in ("buy", "sell"))
-    buys, sells = (_able(orders, best.price) for orders in both)
+    buys, sells = (_able(orders, price) for orders in both)
     while buys and sells:
         maker, taker = sorted((buys[0], sells[0]), key=lambda order: order.entry)
-        market.fill(maker, taker, best.price, min(maker.leaves, taker.leaves), "unknown")
-        for order in (maker, taker):
-            order.show()
+        if market.excludes(maker, taker):
+            market.cancel(taker, "MATCHING_LINKED")
+        else:
+            market.fill(maker, taker, price, min(maker.leaves, taker.leaves), "unknown")
+            for order in (maker, taker):
+                order.show()
         buys, sells = ([order for order in side if not order.ended] for side in (buys, sells))
-    market.static = best.price
-    return best.price
 
 
 def _taking_part(market: Market, orders: list[Order]) -> list[Order]:

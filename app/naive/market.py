@@ -137,6 +137,10 @@ class Market:
         linked = self.list_of(order)
         return linked if linked and linked.excludes() else None
 
+    def excludes(self, one: Order, other: Order) -> bool:
+        """Whether a fill of one of two orders ends the other."""
+        return self.exclusive(one) is not None and self.exclusive(one) is self.exclusive(other)
+
     def cause(self, order: Order) -> None:
         """Queues what the order's list makes of its fill or its end."""
         linked = self.list_of(order)

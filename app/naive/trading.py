@@ -121,12 +121,12 @@ def _found_by(market: Market, taker: Order) -> Iterator[Order]:
         theirs = market.exclusive(maker)
         if theirs in traded:
             continue
+        if theirs and theirs is mine:
+            return
         if market.prevents(taker, maker):
             yield maker
         elif not (pro_rata and (mine or theirs)):
             yield maker
-            if theirs and theirs is mine:
-                return
             traded += [linked for linked in (mine, theirs) if linked]
 
 
@@ -161,9 +161,7 @@ def _trade_with_book(market: Market, taker: Order) -> bool:
             return True
         if market.rules.allocation == "pro_rata" and not maker.hidden:
             _share_level(market, taker, price)
-        elif market.prevents(taker, maker):
-            _prevent(market, taker, maker, price)
-        else:
+        elif not _kept_apart(market, taker, maker, price):
             market.fill(maker, taker, price, min(taker.leaves, maker.offers), taker.side)
             market.refresh(maker)
     return False
@@ -182,9 +180,7 @@ def _trade_with_contingent(market: Market, taker: Order) -> bool:
             continue
         if market.collides(price, market.static, market.last):
             return True
-        if market.prevents(taker, maker):
-            _prevent(market, taker, maker, price)
-        else:
+        if not _kept_apart(market, taker, maker, price):
             market.fill(maker, taker, price, min(taker.leaves, maker.leaves), taker.side)
             if maker.leaves:
                 market.queue.append(("enter", maker, maker))
@@ -192,6 +188,17 @@ def _trade_with_contingent(market: Market, taker: Order) -> bool:
 
 
 # Self-trade prevention.
+
+
+def _kept_apart(market: Market, taker: Order, maker: Order, price: int) -> bool:
+    """Whether two orders that met do not trade, and what becomes of them then."""
+    if market.excludes(taker, maker):
+        market.cancel(taker, "MATCHING_LINKED")
+        return True
+    if not market.prevents(taker, maker):
+        return False
+    _prevent(market, taker, maker, price)
+    return True
 
 
 def _prevent(market: Market, taker: Order, maker: Order, price: int) -> None:
@@ -224,11 +231,11 @@ def _decrement(market: Market, order: Order, quantity: int) -> None:
 def _share_level(market: Market, taker: Order, price: int) -> None:
     """One round with the displayed orders of a price, or with the own orders among them."""
     level = [maker for maker in market.opposite(taker) if maker.price == price and not maker.hidden]
-    own = [maker for maker in level if market.prevents(taker, maker)]
-    for maker in own:
+    apart = [maker for maker in level if market.excludes(taker, maker) or market.prevents(taker, maker)]
+    for maker in apart:
         if taker.leaves:
-            _prevent(market, taker, maker, price)
-    if own:
+            _kept_apart(market, taker, maker, price)
+    if apart:
         return
     for maker, share in zip(level, _shares(market, level, taker.leaves), strict=True):
         # A fill before may have ended either.

@@ -96,7 +96,23 @@ def _from_best(prices: list[int], quantities: list[tuple[int, int]], sign: int) 
 
 
 def uncross(market: "Market") -> int:
-    """Trades all that crosses at one price; returns the price, 0 where nothing traded."""
+    """Trades all that crosses at one price; returns the price, 0 where nothing traded.
+
+    Where a fill cancels an order of the other side, because its list excludes that, others may cross still:
+    they trade at a price of their own, of which the last is returned.
+    """
+    price_e8 = 0
+    while True:
+        linked, trades = market.linked, market.trades
+        now_e8 = _uncross_once(market)
+        if market.trades > trades:
+            market.static_e8 = price_e8 = now_e8
+        if not now_e8 or not linked:
+            return price_e8
+
+
+def _uncross_once(market: "Market") -> int:
+    """Pairs what crosses at the best price; returns that, 0 where nothing crosses."""
     price_e8, volume_e8, _ = equilibrium(market)
     if not volume_e8:
         return 0
@@ -109,7 +125,6 @@ def uncross(market: "Market") -> int:
             _pair(market, buy, sell, price_e8)
         buy_at += not buy.leaves_e8
         sell_at += not sell.leaves_e8
-    market.static_e8 = price_e8
     return price_e8
 
 
@@ -133,10 +148,12 @@ def _taking_part(side: BookSide) -> list[Order]:
 
 
 def _pair(market: "Market", buy: Order, sell: Order, price_e8: int) -> None:
+    maker, taker = (buy, sell) if buy.entry < sell.entry else (sell, buy)
+    if lists.meet(market, maker, taker):
+        return
     quantity_e8 = min(buy.leaves_e8, sell.leaves_e8)
     for order in (buy, sell):
         _give(market.side_of(order), order, order.leaves_e8 - quantity_e8)
-    maker, taker = (buy, sell) if buy.entry < sell.entry else (sell, buy)
     taking.record(market, maker, taker, price_e8, quantity_e8, "unknown")
 
 

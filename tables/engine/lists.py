@@ -164,6 +164,15 @@ def exclusive_list(order: Order) -> OrderList | None:
     return found if found is not None and found.exclusive() else None
 
 
+def meet(market: "Market", maker: Order, taker: Order) -> bool:
+    """Ends a taker that would trade with an order of its own exclusive list; returns whether they met so."""
+    exclusive = exclusive_list(taker)
+    if exclusive is None or exclusive is not exclusive_list(maker):
+        return False
+    market.end(taker, "canceled", "MATCHING_LINKED")
+    return True
+
+
 def _others(found: OrderList, order: Order) -> list[Order]:
     return [found.members[entry] for entry in sorted(found.members) if entry != order.entry]
 

@@ -80,6 +80,7 @@ def move(market: "Market") -> bool:
 
 def park(market: "Market", order: Order) -> None:
     """Takes a pegged order out of the book until it has somewhere to stand."""
+    market.pegged_by = NOTHING
     market.take_out(order)
     order.price_e8 = 0
     market.put(order, PARKED)

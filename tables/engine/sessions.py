@@ -79,6 +79,8 @@ def _end_unpriced(market: "Market", order: Order, price_e8: int) -> None:
     protection_e8 = order.limit_price_e8
     if protection_e8:
         price_e8 = min(price_e8, protection_e8) if order.sign > 0 else max(price_e8, protection_e8)
+    # Without a price in the book, the reference is the uncross price, wherever it is.
+    price_e8 = market.rules.down(price_e8) if order.sign > 0 else market.rules.up(price_e8)
     order.kind = LIMIT
     order.limit_price_e8 = order.price_e8 = price_e8
     market.rest(order)

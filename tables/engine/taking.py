@@ -57,7 +57,7 @@ def _take_next(market: "Market", taker: Order, side: BookSide, level: Level) -> 
     maker = level.oldest
     if maker is None:
         maker = level.hidden_oldest
-    if maker is None or prevented(market, maker, taker, level.price_e8):
+    if maker is None or kept_apart(market, maker, taker, level.price_e8):
         return
     extra = maker.extra
     shown_e8 = maker.leaves_e8 if extra is not None and extra.hidden else maker.shown_e8()
@@ -140,6 +140,13 @@ def prevented(market: "Market", maker: Order, taker: Order, price_e8: int) -> bo
     return True
 
 
+def kept_apart(market: "Market", maker: Order, taker: Order, price_e8: int) -> bool:
+    """Whether a taker does not trade with the maker that it met, for they exclude each other or are of one
+    owner; and what becomes of both then.
+    """
+    return lists.meet(market, maker, taker) or prevented(market, maker, taker, price_e8)
+
+
 def _sides(order: Order) -> tuple[Order, str, int, int]:
     return order, order.status, order.cum_quantity_e8, order.leaves_e8
 
@@ -167,7 +174,7 @@ def _take_pro_rata(market: "Market", taker: Order, side: BookSide, level: Level)
     """One round of a level's displayed orders."""
     for maker in level.displayed():
         if taker.leaves_e8:
-            prevented(market, maker, taker, level.price_e8)
+            kept_apart(market, maker, taker, level.price_e8)
     makers = level.displayed()
     if not makers or not taker.leaves_e8:
         return
@@ -258,7 +265,7 @@ class Excluded:
         self.pro_rata: bool = market.rules.allocation == "pro_rata"
         self.gone: list[OrderList] = []
         self.of_taker: OrderList | None = lists.exclusive_list(taker)
-        # It met a member of its own list first, and is canceled by that fill.
+        # It meets an order of its own list, and is canceled.
         self.taker_ends: bool = False
 
     def without(self, makers: list[Order]) -> list[Order]:
@@ -267,6 +274,9 @@ class Excluded:
         for maker in makers:
             exclusive = lists.exclusive_list(maker)
             if self.taker_ends or (exclusive is not None and exclusive in self.gone):
+                continue
+            if exclusive is not None and exclusive is self.of_taker:
+                self.taker_ends = True
                 continue
             if self.own != "none" and same_owner(maker, self.taker):
                 # It does not trade, so it cancels nobody.
@@ -277,7 +287,6 @@ class Excluded:
             found.append(maker)
             if exclusive is not None:
                 self.gone.append(exclusive)
-                self.taker_ends = exclusive is self.of_taker
             if self.of_taker is not None:
                 self.gone.append(self.of_taker)
         return found
@@ -322,7 +331,7 @@ def offer(market: "Market", taker: Order) -> None:
             if outside(market, maker.price_e8, market.last_e8, market.static_e8):
                 market.collared = True
                 return
-            if not prevented(market, maker, taker, maker.price_e8):
+            if not kept_apart(market, maker, taker, maker.price_e8):
                 _trade_contingent(market, maker, taker)
 
 

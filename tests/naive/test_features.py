@@ -148,6 +148,27 @@ def test_a_peg_never_trades_beyond_a_limit_that_a_replace_gave_it(desk: Desk) ->
     assert desk.ladder() == " | 9@106 5@107"
 
 
+def test_a_peg_that_a_band_parked_comes_back_with_the_session(desk: Desk) -> None:
+    desk.quote(bid=100, ask=102)
+    desk.buy("p", 5, order_type="pegged", peg="bid")
+    desk.control("halt")
+    desk.control("band", low=0, high=90)
+    assert desk.ladder() == " | "
+    desk.control("band", low=0, high=0)
+    desk.control("continuous")
+    assert desk.ladder() == "5@100 | "
+
+
+def test_market_to_limit_gets_a_limit_on_tick_from_an_uncross(engine: EngineClass) -> None:
+    desk = ruled(engine, ticks=((0, 10),))
+    desk.quote(last=105)
+    desk.control("opening_auction")
+    desk.sell("s", 5, order_type="market")
+    desk.buy("m", 9, order_type="market_to_limit")
+    desk.control("continuous")
+    assert desk.ladder() == "4@100 | "
+
+
 @pytest.mark.parametrize("refused", [False, True])
 def test_pegs_follow_other_ticks_with_the_next_command(engine: EngineClass, refused: bool) -> None:
     desk = ruled(engine, ticks=((0, 1),))
@@ -213,13 +234,43 @@ def test_a_taker_of_a_list_finds_its_others_only_first(desk: Desk) -> None:
     assert said[1:] == ["canceled u NOT_FILLABLE", "canceled c LINKED"]
 
 
-def test_both_sides_of_a_list_that_meet_are_filled_once(desk: Desk) -> None:
+def test_orders_of_a_list_that_meet_do_not_trade(desk: Desk) -> None:
     link = {"type": "oco", "id": "1"}
     desk.sell("a", 5, 101, account="me", link=link)
-    assert desk.buy("t", 8, 101, account="me", link=link)[1:] == ["5 @ 101: a t", "canceled t LINKED"]
+    desk.sell("b", 5, 102)
+    assert desk.buy("t", 8, 102, account="me", link=link)[1:] == ["canceled t LINKED", "canceled a LINKED"]
     link = {"type": "oco", "id": "2"}
+    desk.control("opening_auction")
+    desk.sell("c", 5, 100, account="me", link=link)
+    desk.buy("u", 5, 101, account="me", link=link)
+    assert desk.control("continuous") == [
+        "canceled u LINKED",
+        "session continuous",
+        "canceled c LINKED",
+    ]
+
+
+def test_pro_rata_keeps_orders_of_a_list_apart(engine: EngineClass) -> None:
+    desk = ruled(engine, allocation="pro_rata", lot_size=1)
+    link = {"type": "oco", "id": "1"}
+    desk.sell("a", 5, 101)
     desk.sell("b", 5, 101, account="me", link=link)
-    assert desk.buy("u", 5, 101, account="me", link=link)[1:] == ["5 @ 101: b u"]
+    assert desk.buy("t", 8, 101, account="me", link=link)[1:] == ["canceled t LINKED", "canceled b LINKED"]
+
+
+def test_an_uncross_goes_on_where_a_fill_took_the_other_side_away(desk: Desk) -> None:
+    link = {"type": "oco", "id": "1"}
+    desk.control("opening_auction")
+    desk.buy("xb", 10, 105, account="me", link=link)
+    desk.sell("xs", 200, 90, account="me", link=link)
+    desk.buy("t", 100, 104)
+    desk.sell("s", 5, 89)
+    desk.sell("s2", 50, 103)
+    assert desk.control("continuous") == [
+        *("5 @ 90: xb s", "canceled xs LINKED"),
+        *("5 @ 103: xb s2", "45 @ 103: t s2", "session continuous"),
+    ]
+    assert desk.ladder() == "55@104 | "
 
 
 def test_pro_rata_gives_to_one_of_a_list(engine: EngineClass) -> None:

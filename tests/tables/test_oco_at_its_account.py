@@ -8,7 +8,7 @@ from schemas.records import Record
 from tables.accounts import Accounts
 from tests.tables.test_accounts import WINDOW_US, Bank, bank, refusal
 from tests.tables.test_instructions import order
-from tests.tables.words import execution, fill, new_order, replace_order
+from tests.tables.words import execution, fill, new_order, replace_order, set_limits
 
 __all__ = ["bank"]
 
@@ -99,6 +99,19 @@ def test_reduce_only_members_reduce_the_same(bank: Bank) -> None:
     refused = bank.answer(member("c", "sell 51 AAPL 130", reduce_only=True))
     assert refusal(refused) == ("rejected", "ACCOUNTS_REDUCE_ONLY", "free=50 asked=51 symbol=AAPL")
     assert bank.answer(order("sell 1 AAPL 130", id="d", reduce_only=True))["reason"] == "ACCOUNTS_REDUCE_ONLY"
+
+
+def test_reduce_only_does_not_count_on_what_another_holds_short(bank: Bank) -> None:
+    bank.say(set_limits(control_id="short", allow_short=True))
+    cleared(bank, member("a", "sell 60 AAPL 110"))
+    refused = bank.answer(member("b", "sell 60 AAPL 120", reduce_only=True))
+    assert refusal(refused) == ("rejected", "ACCOUNTS_REDUCE_ONLY", "free=50 asked=60 symbol=AAPL")
+
+
+def test_an_order_that_costs_nothing_can_be_replaced(bank: Bank) -> None:
+    cleared(bank, member("a", "buy 0.00000001 AAPL 0.01"), member("b", "sell 1 AAPL 200"))
+    [(kind, _)] = bank.say(replace_order("a", "0.00000002"))
+    assert kind == "ClearedReplace"
 
 
 @pytest.mark.parametrize("filled", [False, True])
