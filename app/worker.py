@@ -58,7 +58,7 @@ async def serve(settings: Settings) -> None:
         watchdog = Watchdog(settings.cycle_timeout_s)
         watchdog.start()
         beating = asyncio.create_task(_beat(watchdog))
-        tune_gc()
+        _tune_gc()
         await app.start()
         log.info("worker started in %.2f s", time.monotonic() - started_s)
         await _until_stopped(app, reference, stop)
@@ -89,7 +89,7 @@ async def _until_stopped(app: LaneApp, reference: ReferenceReader, stop: asyncio
             continue
 
 
-def tune_gc() -> None:
+def _tune_gc() -> None:
     """Fewer young collections, and nothing of the start-up is looked at again.
 
     Messages and rows have no cycles: reference counts free them. With the default thresholds the
