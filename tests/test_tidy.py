@@ -1,6 +1,7 @@
 """The repository in order: layers, documents that say what the code says, short functions, no leftovers."""
 
 import ast
+import gc
 import importlib.metadata
 import json
 import re
@@ -32,9 +33,17 @@ AGENT_LINES_MAX = 60
 
 @cache
 def modules(*tops: str) -> dict[Path, ast.Module]:
-    """Every module of packages, parsed."""
+    """Every module of packages, parsed.
+
+    Nothing is collected meanwhile: garbage of former tests may have Python log a traceback, for which 3.11
+    parses, too, and one parse within another is a SystemError there (gh-106905).
+    """
     paths = [path for top in tops for path in sorted((ROOT / top).rglob("*.py"))]
-    return {path: ast.parse(path.read_text(encoding="utf-8")) for path in paths}
+    gc.disable()
+    try:
+        return {path: ast.parse(path.read_text(encoding="utf-8")) for path in paths}
+    finally:
+        gc.enable()
 
 
 @cache
