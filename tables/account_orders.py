@@ -133,7 +133,7 @@ class AccountOrder:
         order.version = row["version"]
         order.latest_id = row["latest_id"]
         order.finished_us = row["finished_us"]
-        # All others hold something as long as they live.
+        # Others hold something as long as they live, but for a buy whose cash rounds to nothing.
         order.excluded = not order.finished_us and not order.reserved_e8 and order.oco() is not None
         return order
 
@@ -200,6 +200,9 @@ class AccountOrder:
 
     def shared_e8(self) -> int:
         """What it may hold in addition because another member of its OCO holds that anyway."""
+        # Asked of every new order, of which almost none carries anything.
+        if self.instructions is None:
+            return 0
         return max(0, self.others_hold_e8() - self.reserved_e8)
 
     def leaves_e8(self) -> int:

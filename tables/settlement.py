@@ -74,17 +74,21 @@ class Settlement:
         holding = ledger.asset(account, "holding", order.symbol)
         ledger.move(cash, -cost_e8 if buys else cost_e8)
         ledger.move(holding, quantity_e8 if buys else -quantity_e8)
-        # While the order itself is still among those that hold.
-        for other in order.others():
-            ledger.hold(other, ledger.held_by(other, instrument.currency), 0)
-            other.excluded = True
-            self._changes.touch(other)
+        if order.instructions is not None:
+            self._exclude_others(order, instrument)
         if leaves_e8:
             order.status = "partially_filled"
             self._changes.touch(order)
         else:
             self._finish(order, "filled", execution, at_us)
         self._free(order, execution, instrument)
+
+    def _exclude_others(self, order: AccountOrder, instrument: Instrument) -> None:
+        """Has the other members of an OCO hold nothing, while the order is still among those that hold."""
+        for other in order.others():
+            self._ledger.hold(other, self._ledger.held_by(other, instrument.currency), 0)
+            other.excluded = True
+            self._changes.touch(other)
 
     def _settle_other(
         self, order: AccountOrder, execution: Message, instrument: Instrument, at_us: int

@@ -57,7 +57,9 @@ def tracked() -> dict[str, str]:
         check=False,
     )
     if listed.returncode:
-        pytest.skip(f"no git here: {listed.stderr.strip()}")
+        pytest.skip(
+            f"only git tells which files are the project's, and this is no clone: {listed.stderr.strip()}"
+        )
     found = {}
     for name in listed.stdout.splitlines():
         if (ROOT / name).is_file():

@@ -60,9 +60,13 @@ class Level:
         """Its displayed orders, oldest first."""
         return _chain(self.oldest)
 
+    def hidden(self) -> list[Order]:
+        """Its hidden orders, oldest first."""
+        return _chain(self.hidden_oldest)
+
     def by_priority(self) -> list[Order]:
         """Its orders: displayed, then hidden, each oldest first."""
-        return _chain(self.oldest) + _chain(self.hidden_oldest)
+        return self.displayed() + self.hidden()
 
 
 def _chain(order: Order | None) -> list[Order]:

@@ -224,7 +224,7 @@ def available_e8(market: "Market", taker: Order, wanted_e8: int, worst_e8: int) 
     rules = market.rules
     collars = bool(rules.static_collar_bps or rules.dynamic_collar_bps)
     last_e8, static_e8 = market.last_e8, market.static_e8
-    excluded = Excluded(market, taker, own) if market.linked else None
+    excluded = _Excluded(market, taker, own) if market.linked else None
     found_e8 = 0
     keys = side.keys
     for at in range(len(keys) - 1, -1, -1):
@@ -238,7 +238,7 @@ def available_e8(market: "Market", taker: Order, wanted_e8: int, worst_e8: int) 
         if own == "none" and not level.special and excluded is None:
             found_e8 += level.quantity_e8
         else:
-            displayed, hidden = level.displayed(), level.by_priority()[level.orders :]
+            displayed, hidden = level.displayed(), level.hidden()
             if excluded is not None:
                 displayed, hidden = excluded.without(displayed), excluded.without(hidden)
             quantity_e8, ends = _available_at(market, displayed, hidden, taker, own)
@@ -250,7 +250,7 @@ def available_e8(market: "Market", taker: Order, wanted_e8: int, worst_e8: int) 
     return found_e8
 
 
-class Excluded:
+class _Excluded:
     """Makers that a taker does not find any more, because a fill before canceled them: with lists only.
 
     Of an exclusive list the first by priority counts. Under pro rata none of them does, since who trades
@@ -287,7 +287,7 @@ class Excluded:
             found.append(maker)
             if exclusive is not None:
                 self.gone.append(exclusive)
-            if self.of_taker is not None:
+            if self.of_taker is not None and self.of_taker not in self.gone:
                 self.gone.append(self.of_taker)
         return found
 

@@ -116,10 +116,14 @@ class Measured:
         text = _get(f"http://{HOST}:{self.port}/metrics")
         return sum(float(v) for v in re.findall(rf"^{name}(?:{{{labels}}})? ([0-9.e+-]+)$", text, re.M))
 
+    def taken(self) -> float:
+        """Requests that a worker has taken since its start."""
+        return self.metric("oms_lane_records_total", 'topic="orders"')
+
     async def until_taken(self, requests: int) -> None:
         """Waits until a worker has taken so many requests since its start; raises when it has ended."""
         while True:
-            if await asyncio.to_thread(self.metric, "oms_lane_records_total", 'topic="orders"') >= requests:
+            if await asyncio.to_thread(self.taken) >= requests:
                 return
             await asyncio.sleep(0.1)
 

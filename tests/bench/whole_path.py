@@ -43,7 +43,7 @@ async def drain(bench: Bench, name: str, count: int, argv: list[str]) -> Run:
         if lanes:
             await worker.ready()
         started_cpu_s = worker.cpu_s()
-        await _settle(settings, lambda: not lanes or worker.metric(TAKEN, 'topic="orders"') >= count)
+        await _settle(settings, lambda: not lanes or worker.taken() >= count)
         cpu_s = worker.cpu_s() - started_cpu_s
         cycles = worker.metric("oms_lane_cycle_records_count") if lanes else 1.0
         records = worker.metric("oms_lane_cycle_records_sum") if lanes else 0.0
@@ -53,7 +53,6 @@ async def drain(bench: Bench, name: str, count: int, argv: list[str]) -> Run:
     return Run(count / seconds, cpu_s / count * 1e6, records / max(1.0, cycles))
 
 
-TAKEN = "oms_lane_records_total"
 ANSWERS = {"accepted", "rejected", "canceled", "cancel_rejected"}
 
 

@@ -75,7 +75,10 @@ async def test_stop_ends_a_process_that_ignores_sigterm_after_its_limit(tmp_path
     assert list((tmp_path / "run").iterdir()) == []
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process of its parent's death")
+@pytest.mark.skipif(
+    sys.platform != "linux",
+    reason="prctl's PR_SET_PDEATHSIG, by which a child ends with its parent, is Linux only",
+)
 def test_a_child_ends_with_its_killed_parent(tmp_path: Path) -> None:
     parent, pid = parent_with_child(tmp_path)
     wait_until(lambda: (tmp_path / "log" / "sleep.log").read_text() == "up\n")

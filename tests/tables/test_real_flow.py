@@ -2,16 +2,12 @@
 
 import csv
 import gzip
-from pathlib import Path
-
-import pytest
 
 from schemas.numbers import format_e8, parse_e8
 from schemas.records import Record
 from tables.matching import Matching
 from tables.reference import Instruments
-
-DATA = Path(__file__).resolve().parents[3] / "shared" / "data" / "l3_independent_reserve_2022-04-03"
+from tests.market.l3_expectations import SNAPSHOT, needs_data
 
 # Symbol: best bid, best ask, resting orders; as the data's README states.
 EXPECTED = {
@@ -24,7 +20,7 @@ EXPECTED = {
 
 
 def lines(name: str) -> list[dict[str, str]]:
-    with gzip.open(DATA / name, "rt", encoding="utf-8", newline="") as file:
+    with gzip.open(SNAPSHOT.parent / name, "rt", encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
 
@@ -53,7 +49,7 @@ def record(number: int, line: dict[str, str]) -> Record:
     return Record("ClearedOrder", message | words, number, 0)
 
 
-@pytest.mark.skipif(not DATA.is_dir(), reason=f"no real order flow in {DATA}")
+@needs_data
 def test_real_order_flow_leaves_the_books_it_should_and_trades_nothing() -> None:
     matching = Matching(0, Instruments())
     said = []
