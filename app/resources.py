@@ -102,7 +102,8 @@ def shown(record: str, message: Mapping[str, Any]) -> dict[str, Any]:
 def flat(carried: Mapping[str, Any] | None) -> dict[str, Any]:
     """What an order carries beyond its type, or what a replace changes, as JSON: what is used, and no more.
 
-    The names are those of requests: the list is `link` with type and id.
+    The names are those of requests: the list is `link` with type and id, and with the order_id of its parent
+    where the order waits for one.
     """
     if carried is None:
         return {}
@@ -113,6 +114,8 @@ def flat(carried: Mapping[str, Any] | None) -> dict[str, Any]:
         if value is not None and (value != usual.get(name) or "link_id" not in carried)
     }
     link = {"type": used.pop("link_type", "none"), "id": used.pop("link_id", "")}
+    if parent := used.pop("link_parent", ""):
+        link["parent"] = parent
     return used | {"link": link} if link["id"] else used
 
 

@@ -112,6 +112,7 @@ class OrderInstructions(TypedDict):
     stp_group: str
     link_id: str
     link_type: LinkType
+    link_parent: str
 
 
 class OrderChanges(TypedDict):
@@ -788,3 +789,4 @@ class ListRow(TypedDict):
     link_type: LinkType
     parent: str
     stage: ListStage
+    parent_quantity: NotRequired[int]

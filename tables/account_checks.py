@@ -1,7 +1,7 @@
 """What must be true of every account, at every moment."""
 
 from tables.account_orders import AccountOrder
-from tables.holdings import Account, Asset, Ledger
+from tables.holdings import Account, Asset, Exclusive, Ledger
 from tables.reference import Instruments
 
 
@@ -11,13 +11,13 @@ def check(ledger: Ledger, instruments: Instruments) -> None:
         if account.status == "unknown":
             raise AssertionError(f"account {account.account} has assets or orders but no row of its own")
         held: dict[tuple[str, str], int] = {}
-        shared: dict[tuple[tuple[str, str], tuple[str, str]], int] = {}
+        shared: dict[tuple[tuple[str, str], Exclusive], int] = {}
         for order in account.live.values():
-            asset, oco = _check_order(order, instruments), order.oco()
-            if oco is None:
+            asset, exclusive = _check_order(order, instruments), order.exclusive()
+            if exclusive is None:
                 held[asset] = held.get(asset, 0) + order.reserved_e8
             else:
-                shared[asset, oco] = max(shared.get((asset, oco), 0), order.reserved_e8)
+                shared[asset, exclusive] = max(shared.get((asset, exclusive), 0), order.reserved_e8)
         for (asset, _), most_e8 in shared.items():
             held[asset] = held.get(asset, 0) + most_e8
         for asset_kept in [*account.cash.values(), *account.holdings.values()]:

@@ -12,7 +12,7 @@ from schemas.messages import Door, OrderEventType, OrderStatus, OrderType, Side,
 from schemas.numbers import average_price_e8, notional_e8
 from schemas.reasons import Reason
 from schemas.records import Row, Said
-from tables.holdings import Account
+from tables.holdings import Account, Exclusive
 from tables.instructions import MARKET_LIKE
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class AccountOrder:
         self.entered_us = entered_us
         self.door: Door = door
         self.changed = False
-        # A fill of another member of its OCO ended it, of which its own execution has not come.
+        # A fill of one of the `others` ended it, of which its own execution has not come.
         self.excluded = False
         self.instructions = instructions
 
@@ -133,8 +133,6 @@ class AccountOrder:
         order.version = row["version"]
         order.latest_id = row["latest_id"]
         order.finished_us = row["finished_us"]
-        # Others hold something as long as they live, but for a buy whose cash rounds to nothing.
-        order.excluded = not order.finished_us and not order.reserved_e8 and order.oco() is not None
         return order
 
     def key(self) -> str:
@@ -181,25 +179,44 @@ class AccountOrder:
             message["instructions"] = self.instructions
         return message
 
-    def oco(self) -> tuple[str, str] | None:
-        """Symbol and id of its list, where at most one of that may trade."""
+    def exclusive(self) -> Exclusive | None:
+        """The orders of which at most one may trade, if it is one of them: an OCO, a bracket's exits."""
         instructions = self.instructions
-        if instructions is None or instructions["link_type"] != "oco":
+        if instructions is None or not instructions["link_id"]:
+            return None
+        kind, parent_id = instructions["link_type"], instructions["link_parent"]
+        if kind == "oco" or (kind == "bracket" and parent_id):
+            return self.symbol, instructions["link_id"], parent_id
+        return None
+
+    def waiting_list(self) -> tuple[str, str] | None:
+        """Symbol and id of its list, where that has a parent for which the others wait."""
+        instructions = self.instructions
+        if instructions is None or not instructions["link_id"]:
+            return None
+        if instructions["link_type"] not in ("oto", "bracket"):
             return None
         return self.symbol, instructions["link_id"]
 
+    def exits(self) -> "list[AccountOrder]":
+        """The live children of a bracket's entry."""
+        found = self.waiting_list()
+        if found is None:
+            return []
+        return list(self.account.exclusive.get((*found, self.order_id), {}).values())
+
     def others(self) -> "list[AccountOrder]":
-        """The other live members of its OCO."""
-        oco = self.oco()
-        members = {} if oco is None else self.account.exclusive.get(oco, {})
+        """The other live orders of those of which at most one may trade."""
+        exclusive = self.exclusive()
+        members = {} if exclusive is None else self.account.exclusive.get(exclusive, {})
         return [order for order in members.values() if order is not self]
 
     def others_hold_e8(self) -> int:
-        """What the others of its OCO hold of the asset that it holds: each of them, so the most."""
+        """What those others hold of the asset that it holds: each of them, so the most."""
         return max([order.reserved_e8 for order in self.others() if order.side == self.side], default=0)
 
     def shared_e8(self) -> int:
-        """What it may hold in addition because another member of its OCO holds that anyway."""
+        """What it may hold in addition because one of those others holds that anyway."""
         # Asked of every new order, of which almost none carries anything.
         if self.instructions is None:
             return 0
@@ -213,8 +230,23 @@ class AccountOrder:
         """What its open quantity must hold: cash for a buy, holding for a sell."""
         leaves_e8 = self.quantity_e8 - self.cum_quantity_e8
         if self.side == "sell":
-            return leaves_e8
+            return leaves_e8 if self.instructions is None else leaves_e8 - self.awaited_e8()
         return notional_e8(self.limit_price_e8, leaves_e8, multiplier_e8)
+
+    def awaited_e8(self) -> int:
+        """What of a bracket's exit need not be held, for its entry is yet to buy that, or never will.
+
+        Matching lets no exit sell more than its entry bought (docs/matching.md, Lists).
+        """
+        instructions = self.instructions
+        if instructions is None or self.side != "sell" or instructions["link_type"] != "bracket":
+            return 0
+        entry = self.account.parents.get((self.symbol, instructions["link_id"]))
+        if entry is None or entry.side != "buy" or entry.order_id != instructions["link_parent"]:
+            return 0
+        if entry.finished_us and entry.status != "filled":
+            return self.quantity_e8 - self.cum_quantity_e8
+        return max(0, self.quantity_e8 - entry.cum_quantity_e8)
 
     def average_price_e8(self) -> int:
         """Average price of its fills; 0: none."""

@@ -123,6 +123,7 @@ class Accounts:
         order = self._order(account, record)
         if known is not None:
             return [repeat(known, order, record, at_us)]
+        account.link(order)
         unfunded = self._hold(order, message, at_us)
         if unfunded is not None:
             return [self._reject(order, unfunded, record, at_us)]
@@ -186,7 +187,8 @@ class Accounts:
         if instrument is None or refusal is not None:
             return refusal
         need_e8 = order.need_e8(instrument.multiplier_e8)
-        refusal = refuse_increase(order, order.quantity_e8) or refuse_funds(order, instrument, need_e8)
+        asked_e8 = order.quantity_e8 - order.awaited_e8()
+        refusal = refuse_increase(order, asked_e8) or refuse_funds(order, instrument, need_e8)
         if refusal is None:
             self._ledger.hold(order, self._ledger.held_by(order, instrument.currency), need_e8)
         return refusal
@@ -365,7 +367,16 @@ class Accounts:
         for account in self._ledger.accounts.values():
             if account.cancel_at_us:
                 self._dead_men.remember(account)
+            self._restore_excluded(account)
         self.check()
+
+    def _restore_excluded(self, account: Account) -> None:
+        """Finds out whom a fill of another has ended: they live, would need something, and hold nothing."""
+        for members in account.exclusive.values():
+            for order in members.values():
+                instrument = self._instruments.get(order.symbol)
+                needs = instrument is not None and order.need_e8(instrument.multiplier_e8) > 0
+                order.excluded = needs and not order.reserved_e8
 
     def check(self) -> None:
         """Raises AssertionError unless every asset holds exactly what its live orders need."""

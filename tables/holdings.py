@@ -4,7 +4,8 @@ Of an asset, `total_e8` includes `reserved_e8`; what is free is the difference. 
 through `Ledger.move` and `Ledger.hold`, so that every change is told: one Position per cycle and
 asset, with a version that counts them without a gap.
 
-Never two members of an OCO trade, so together they hold what the one that needs most needs.
+Never two members of an OCO trade, nor two exits of a bracket, so together they hold what the one that needs
+most needs.
 """
 
 from collections.abc import Mapping
@@ -17,6 +18,10 @@ from tables.changes import Changes
 if TYPE_CHECKING:
     from tables.account_orders import AccountOrder
     from tables.order_memory import Alias
+
+
+# Symbol, id of the list, order_id of its parent ("" for an OCO): orders of which at most one may trade.
+Exclusive = tuple[str, str, str]
 
 
 class Asset:
@@ -80,6 +85,7 @@ class Account:
         "max_order_notional_e8",
         "max_order_quantity_e8",
         "name",
+        "parents",
         "status",
     )
 
@@ -96,8 +102,10 @@ class Account:
         self.cash: dict[str, Asset] = {}
         self.holdings: dict[str, Asset] = {}
         self.live: dict[str, AccountOrder] = {}
-        # Live orders of an OCO, by its symbol and id, then by client_order_id.
-        self.exclusive: dict[tuple[str, str], dict[str, AccountOrder]] = {}
+        # Live orders of which at most one may trade, by client_order_id.
+        self.exclusive: dict[Exclusive, dict[str, AccountOrder]] = {}
+        # The first order, refused or not, of each list whose others wait for it, by symbol and id.
+        self.parents: dict[tuple[str, str], AccountOrder] = {}
         self.finished: dict[str, AccountOrder] = {}
         self.aliases: dict[str, Alias] = {}
         self.changed = False
@@ -109,18 +117,43 @@ class Account:
     def enter(self, order: "AccountOrder") -> None:
         """Takes a live order."""
         self.live[order.client_order_id] = order
-        oco = order.oco()
-        if oco is not None:
-            self.exclusive.setdefault(oco, {})[order.client_order_id] = order
+        exclusive = order.exclusive()
+        if exclusive is not None:
+            self.exclusive.setdefault(exclusive, {})[order.client_order_id] = order
 
     def leave(self, order: "AccountOrder") -> None:
         """Lets an order go that has ended, or was never live."""
         self.live.pop(order.client_order_id, None)
-        oco = order.oco()
-        if oco is not None and oco in self.exclusive:
-            self.exclusive[oco].pop(order.client_order_id, None)
-            if not self.exclusive[oco]:
-                del self.exclusive[oco]
+        exclusive = order.exclusive()
+        if exclusive is not None and exclusive in self.exclusive:
+            self.exclusive[exclusive].pop(order.client_order_id, None)
+            if not self.exclusive[exclusive]:
+                del self.exclusive[exclusive]
+
+    def link(self, order: "AccountOrder") -> None:
+        """Has a new order of a list name the parent that it waits for; the first of a list is the parent.
+
+        Also where that was refused: so matching refuses the others, and none of them takes its place.
+        """
+        found = order.waiting_list()
+        if found is None or order.instructions is None:
+            return
+        parent = self.parents.setdefault(found, order)
+        if parent is not order:
+            order.instructions["link_parent"] = parent.order_id
+
+    def remember(self, order: "AccountOrder") -> None:
+        """Takes an order of the changelog: a parent is known again to those that wait for it."""
+        found = order.waiting_list()
+        if found is not None and order.instructions is not None and not order.instructions["link_parent"]:
+            self.parents[found] = order
+
+    def forget(self, order: "AccountOrder") -> None:
+        """Forgets a finished order; its list may begin anew."""
+        del self.finished[order.client_order_id]
+        found = order.waiting_list()
+        if found is not None and self.parents.get(found) is order:
+            del self.parents[found]
 
     def row(self) -> Row:
         """Its AccountRow."""
@@ -184,12 +217,14 @@ class Ledger:
 
     def hold(self, order: "AccountOrder", asset: Asset, amount_e8: int) -> None:
         """Has an order hold so much of an asset, and no longer what it held."""
-        if order.instructions is None:
-            asset.reserved_e8 += amount_e8 - order.reserved_e8
-        else:
+        more_e8 = amount_e8 - order.reserved_e8
+        if order.instructions is not None:
             others_e8 = order.others_hold_e8()
-            asset.reserved_e8 += max(amount_e8, others_e8) - max(order.reserved_e8, others_e8)
+            more_e8 = max(amount_e8, others_e8) - max(order.reserved_e8, others_e8)
         order.reserved_e8 = amount_e8
+        if not more_e8:
+            return
+        asset.reserved_e8 += more_e8
         if not asset.moved:
             asset.moved = True
             self._moved.append(asset)

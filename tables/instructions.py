@@ -51,7 +51,10 @@ NOTHING: Instructions = {
     "stp_group": "",
     "link_id": "",
     "link_type": "none",
+    "link_parent": "",
 }
+# What a request may say of them: the parent of a list is for accounts to name, see `Account.link`.
+_ASKED = tuple(name for name in NOTHING if name != "link_parent")
 _DECIMALS = ("stop_price", "trail_amount", "trail_percent", "display_quantity", "min_quantity")
 _NAMES = ("stp_group", "link_id")
 _ENUMS = ("peg", "post_only", "stp", "link_type")
@@ -59,9 +62,9 @@ _ENUMS = ("peg", "post_only", "stp", "link_type")
 
 def carried(instructions: Instructions | None) -> dict[str, Any] | None:
     """The instructions as they may be kept: None where nothing is used, numbers and texts within bounds."""
-    if instructions is None or all(instructions[name] == usual for name, usual in NOTHING.items()):
+    if instructions is None or all(instructions[name] == NOTHING[name] for name in _ASKED):
         return None
-    return {name: _kept(name, instructions[name]) for name in NOTHING}
+    return {**NOTHING, **{name: _kept(name, instructions[name]) for name in _ASKED}}
 
 
 def _kept(name: str, value: Any) -> Any:
@@ -76,7 +79,7 @@ def _kept(name: str, value: Any) -> Any:
 
 def fingerprint(instructions: Instructions | None) -> tuple[object, ...]:
     """What tells the body of an order with instructions from another; empty for none."""
-    return () if instructions is None else tuple(instructions[name] for name in NOTHING)
+    return () if instructions is None else tuple(instructions[name] for name in _ASKED)
 
 
 def refuse_instructions(

@@ -14,7 +14,8 @@ The checks of a new order, in this order; the first that fails is the reason:
 10. reduce-only: no more than what is free (sell), or than the short that no other such buy covers (buy)
 11. free cash (buy) or free holding (sell, unless the account may sell short)
 
-What other members of its OCO hold of the same asset is free to an order, see `tables/holdings.py`.
+What other members of its OCO hold of the same asset is free to an order, see `tables/holdings.py`. The exit
+of a bracket that buys first needs no more than its entry has bought so far.
 
 Whatever a message says is bounded before it is kept, hashed, multiplied or printed: a decimal of 60,000
 digits is a valid message.
@@ -171,7 +172,7 @@ def refuse_increase(order: AccountOrder, more_e8: int) -> Refusal | None:
 def _covers(other: AccountOrder, order: AccountOrder) -> bool:
     """Whether another live order covers a short that this one may not count on, then."""
     reduces = other.instructions is not None and other.instructions["reduce_only"]
-    excludes = order.oco() is not None and other.oco() == order.oco()
+    excludes = order.exclusive() is not None and other.exclusive() == order.exclusive()
     return reduces and other.side == order.side and other.symbol == order.symbol and not excludes
 
 

@@ -1,7 +1,8 @@
 """The ids by which an account's orders are found, and how long each is remembered.
 
 A finished order is remembered for the window, and until its UTC day of entry has passed, since its
-order_id names that day, and until the answer to a replace under way has come. An id that a replace
+order_id names that day, and until the answer to a replace under way has come, and while an exit of its
+bracket lives. An id that a replace
 gave is remembered with its order, or until the window has passed since a later id took its place.
 """
 
@@ -99,8 +100,9 @@ class OrderMemory:
         return max(order.finished_us + self._window_us, day_passed_us)
 
     def _is_remembered(self, order: AccountOrder, logged_us: int) -> bool:
-        # The answer to a replace under way must find its order, however late it comes.
-        return order.replacing_e8 is not None or logged_us < self._until_us(order)
+        # The answer to a replace under way must find its order, however late it comes; exits their entry.
+        wanted = order.replacing_e8 is not None or (order.instructions is not None and order.exits())
+        return bool(wanted) or logged_us < self._until_us(order)
 
     def _is_named_by(self, alias: Alias, logged_us: int) -> bool:
         order = alias.order
@@ -163,7 +165,7 @@ class OrderMemory:
                 self._forget_alias(alias)
 
     def _forget(self, order: AccountOrder) -> None:
-        del order.account.finished[order.client_order_id]
+        order.account.forget(order)
         self._changes.forget(order.key(), "AccountOrderRow")
         for alias in list((order.aliases or {}).values()):
             self._forget_alias(alias)
@@ -178,6 +180,7 @@ class OrderMemory:
     def restore(self, account: Account, row: Mapping[str, Any]) -> None:
         """Takes an AccountOrderRow."""
         order = AccountOrder.from_row(account, row)
+        account.remember(order)
         if order.finished_us:
             account.finished[order.client_order_id] = order
             self._finished.remember(order, self._until_us(order))

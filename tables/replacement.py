@@ -17,6 +17,7 @@ from tables.instructions import (
     RESTING,
     TRIGGERED,
     carried,
+    fingerprint,
     refuse_instructions,
 )
 from tables.limits import refuse_limit_price, refuse_quantity
@@ -118,5 +119,5 @@ def _same(order: AccountOrder, asked: Replacement) -> bool:
         asked.quantity_e8 in (0, order.quantity_e8)
         and asked.limit_price_e8 in (0, order.limit_price_e8)
         and asked.time_in_force == order.time_in_force
-        and carried(asked.instructions) == order.instructions
+        and fingerprint(carried(asked.instructions)) == fingerprint(order.instructions)
     )

@@ -1,7 +1,8 @@
 """What an execution does to its order and to what the account has.
 
 After each execution an order holds exactly what its open quantity needs, and nothing once finished. A fill
-of an OCO's member ends the others: they hold nothing from then on, though their own executions follow.
+of an OCO's member, or of a bracket's exit, ends the others: they hold nothing from then on, though their own
+executions follow. What a bracket's entry buys its exits hold at once, so that nobody sells it meanwhile.
 Buyer and seller of a trade move the same amounts. Executions of an order come in the order in which
 they happened; one that does not fit what was reserved is a fault of the system, not of a client.
 """
@@ -21,6 +22,8 @@ from tables.reference import Instrument, Instruments
 
 Message = Mapping[str, Any]
 
+# Reasons for which matching itself makes an order smaller.
+_DECREMENTS = ("MATCHING_SELF_TRADE", "MATCHING_LINKED")
 _ENDS: dict[str, OrderStatus] = {"canceled": "canceled", "expired": "expired", "rejected": "rejected"}
 
 
@@ -54,6 +57,8 @@ class Settlement:
             self._fill(order, execution, instrument, at_us)
         else:
             self._settle_other(order, execution, instrument, at_us)
+        if order.instructions is not None:
+            self._hold_for_exits(order, instrument)
         return []
 
     def _fill(self, order: AccountOrder, execution: Message, instrument: Instrument, at_us: int) -> None:
@@ -84,11 +89,19 @@ class Settlement:
         self._free(order, execution, instrument)
 
     def _exclude_others(self, order: AccountOrder, instrument: Instrument) -> None:
-        """Has the other members of an OCO hold nothing, while the order is still among those that hold."""
+        """Has those that the order excludes hold nothing, while it is still among those that hold."""
         for other in order.others():
             self._ledger.hold(other, self._ledger.held_by(other, instrument.currency), 0)
             other.excluded = True
             self._changes.touch(other)
+
+    def _hold_for_exits(self, entry: AccountOrder, instrument: Instrument) -> None:
+        """Has the exits of a bracket hold what its entry has bought, and nothing where it ended unfilled."""
+        for exit in entry.exits():
+            needed_e8 = exit.need_e8(instrument.multiplier_e8) + (exit.replacing_e8 or 0)
+            if not exit.excluded and needed_e8 != exit.reserved_e8:
+                self._ledger.hold(exit, self._ledger.held_by(exit, instrument.currency), needed_e8)
+                self._changes.touch(exit)
 
     def _settle_other(
         self, order: AccountOrder, execution: Message, instrument: Instrument, at_us: int
@@ -99,7 +112,7 @@ class Settlement:
             order.version = execution["version"]
             order.text = execution["text"]
             self._finish(order, _ENDS[execution_type], execution, at_us)
-        elif reason == "MATCHING_SELF_TRADE" and execution_type == "replaced" and not order.finished_us:
+        elif reason in _DECREMENTS and execution_type == "replaced" and not order.finished_us:
             self._decremented(order, execution, instrument)
         elif order.replacing_e8 is None:
             raise _unfit(execution, order)
@@ -128,7 +141,7 @@ class Settlement:
         self._ledger.hold(order, self._ledger.held_by(order, instrument.currency), needed_e8)
 
     def _decremented(self, order: AccountOrder, execution: Message, instrument: Instrument) -> None:
-        """Takes the lower quantity that self-trade prevention left.
+        """Takes the lower quantity that self-trade prevention left, or a bracket's entry to its exit.
 
         A replace under way names a total quantity, reckoned from what the order was: until its answer comes
         it keeps what is now needed no longer.

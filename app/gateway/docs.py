@@ -160,7 +160,7 @@ def _carried() -> Json:
     for part in field["type"][1]["fields"]:
         if not part["name"].startswith("link_"):
             properties[part["name"]] = {**_type(part["type"], {}), "description": part["doc"]}
-    link = _object("The list that the order belongs to.", type=_TEXT, id=_TEXT)
+    link = _object("The list that the order belongs to.", type=_TEXT, id=_TEXT, parent=_TEXT)
     return properties | {"link": link}
 
 

@@ -19,6 +19,9 @@ class MatchingEngine(Protocol):
     def apply(self, command: Mapping[str, Any], at_us: int) -> Happenings:
         """What a command made happen, in order."""
 
+    def refused(self, command: Mapping[str, Any]) -> None:
+        """Takes note of a new order that was refused before it came there."""
+
     def wake(self, symbol: str, at_us: int) -> Happenings:
         """What time alone made happen in a market until now."""
 
@@ -86,6 +89,7 @@ class Filter:
         """What a command makes happen, or why the filter refuses it; then what must not stay as it is."""
         refused = self._refusal(command, at_us)
         if refused is not None:
+            self._engine.refused(command)
             return [refused]
         happenings = self._engine.apply(command, at_us)
         reduce_only = self._reduce_only

@@ -131,14 +131,14 @@ _link_type = _one_of(_LINKS)
 
 
 def _link(value: Any) -> dict[str, str]:
-    """`{"type": "oco", "id": "7"}`; in CSV `oco:7`."""
+    """`{"type": "oco", "id": "7"}`, of a child also its list's first order as `parent`; in CSV `oco:7`."""
     if isinstance(value, str):
         kind, _, number = value.partition(":")
         value = {"type": kind, "id": number}
-    if not isinstance(value, dict) or not value.keys() <= {"type", "id"}:
+    if not isinstance(value, dict) or not value.keys() <= {"type", "id", "parent"}:
         raise ValueError(f"must be an object with type and id, not {value!r}")
-    found = value.get("id")
-    return {"type": _link_type(value.get("type")), "id": "" if found in (None, "") else _text(found)}
+    names = {name: value[name] for name in ("id", "parent") if value.get(name) not in (None, "")}
+    return {"type": _link_type(value.get("type")), "id": "", **{name: _text(names[name]) for name in names}}
 
 
 _side = _one_of(("buy", "sell"))

@@ -6,6 +6,7 @@ from math import inf
 from typing import Any
 
 from app.naive import rules as checks
+from app.naive.lists import OrderList
 from app.naive.market import Market
 from app.naive.order import (
     CALLS,
@@ -50,6 +51,14 @@ def reject(market: Market, order: Order, reason: str) -> None:
     """Says that an order was refused, with what it asked for."""
     order.ended = "rejected"
     market.say("rejected", order, reason)
+    refuse_children(market, order)
+
+
+def refuse_children(market: Market, order: Order) -> None:
+    """Where an order was refused for which others were to wait, they are refused as well."""
+    if order.link_type in ("oto", "bracket") and order.link_id and not order.parent:
+        over = OrderList(order.link_type, over=True, parent=order.name)
+        market.lists.setdefault((order.account, order.link_id), over)
 
 
 def _refusal(market: Market, order: Order, at_us: int) -> str:
@@ -80,6 +89,8 @@ def _wrong_list(market: Market, order: Order) -> str:
     linked = market.list_of(order)
     if linked and linked.type != order.link_type:
         return "MATCHING_LINK"
+    if order.parent and (linked is None or linked.parent != order.parent):
+        return "MATCHING_LINK_ENDED"
     return "MATCHING_LINK_ENDED" if linked and linked.over else ""
 
 
@@ -163,6 +174,8 @@ def _replace_refusal(
     if "client_order_id" in changes and (order.account, wanted.client_order_id) in market.ids:
         return "MATCHING_DUPLICATE_ORDER"
     if "quantity" in changes and checks.quantity_is_wrong(market.rules, wanted):
+        return "MATCHING_INVALID_QUANTITY"
+    if "quantity" in changes and market.too_large(order, wanted.quantity):
         return "MATCHING_INVALID_QUANTITY"
     if wanted.quantity <= order.cum:
         return ""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.naive.check import check_market
-from app.naive.commands import COMMANDS
+from app.naive.commands import COMMANDS, refuse_children
 from app.naive.market import Ids, Market
 from app.naive.order import Happening, order_event, order_of, unknown
 from app.naive.rules import AnyRules, Rules
@@ -42,6 +42,12 @@ class Engine:
             happenings += market.happenings
             market.happenings = []
         return happenings
+
+    def refused(self, command: Mapping[str, Any]) -> None:
+        """Takes note of a new order that was refused before it came here: others may be linked to it."""
+        market = self._market(command["symbol"])
+        if market is not None:
+            refuse_children(market, order_of(command))
 
     def wake(self, symbol: str, at_us: int) -> list[Happening]:
         """What time alone made happen in a market until now."""

@@ -15,10 +15,13 @@ class OrderList:
     released: bool = False
     # Nobody joins any more.
     over: bool = False
+    # The first order, also where it was refused, and what it filled.
+    parent: str = ""
+    parent_quantity: int = 0
 
     def is_parent(self, order: Order) -> bool:
         """Whether the others wait for this one."""
-        return self.type != "oco" and self.members[0] is order
+        return self.type != "oco" and bool(self.members) and self.members[0] is order
 
     def holds(self) -> bool:
         """Whether a child that joins now must wait."""
@@ -50,8 +53,14 @@ class OrderList:
         if not parent.ended or self.released:
             return ""
         self.released = parent.ended == "filled"
+        self.parent_quantity = parent.cum
         self.over = not self.released
         return "release" if self.released else "cancel"
+
+    def most(self, order: Order) -> int | None:
+        """The largest quantity that a member may have: of a bracket's child, what its parent filled."""
+        fits = self.type == "bracket" and self.released and order.parent
+        return self.parent_quantity if fits else None
 
     def live(self) -> list[Order]:
         """Members that have not ended, by entry."""

@@ -92,7 +92,7 @@ class Market:
             self.pegged.append(order)
         if order.link_type:
             key = (order.account, order.link_id)
-            self.lists.setdefault(key, OrderList(order.link_type)).members.append(order)
+            self.lists.setdefault(key, OrderList(order.link_type, parent=order.name)).members.append(order)
         self.say("accepted", order)
 
     def time(self, order: Order) -> None:
@@ -140,6 +140,19 @@ class Market:
     def excludes(self, one: Order, other: Order) -> bool:
         """Whether a fill of one of two orders ends the other."""
         return self.exclusive(one) is not None and self.exclusive(one) is self.exclusive(other)
+
+    def too_large(self, order: Order, quantity: int) -> bool:
+        """Whether an order may not have a quantity, for its bracket's parent filled less."""
+        linked = self.list_of(order)
+        most = linked.most(order) if linked else None
+        return most is not None and quantity > most
+
+    def fit(self, order: Order) -> None:
+        """Makes a bracket's child no larger than what its parent filled."""
+        linked = self.list_of(order)
+        if linked and self.too_large(order, order.quantity):
+            order.quantity = linked.parent_quantity
+            self.say("replaced", order, "MATCHING_LINKED")
 
     def cause(self, order: Order) -> None:
         """Queues what the order's list makes of its fill or its end."""

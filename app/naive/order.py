@@ -47,6 +47,9 @@ class Order:
     stp_group: str
     link_type: str
     link_id: str
+    # The order that it must find as the first of its list, where it names one, and how it is named itself.
+    parent: str
+    name: str
     entry: int = 0
     arrival: int = 0
     cum: int = 0
@@ -145,6 +148,8 @@ def order_of(command: Mapping[str, Any]) -> Order:
         stp_group=command.get("stp_group") or "",
         link_type=link.get("type") or "",
         link_id=link.get("id") or "",
+        parent="" if link.get("type") == "oco" else link.get("parent") or "",
+        name=command.get("order_id") or command["client_order_id"],
         ids=[command["client_order_id"]],
     )
 

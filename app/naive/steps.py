@@ -17,6 +17,7 @@ _100_PERCENT = 100 * 10**8
 
 def activate(market: Market, order: Order) -> None:
     """An accepted or released order goes where it belongs."""
+    market.fit(order)
     if order.order_type in TRIGGERS:
         _arm(market, order)
     elif not takes(order, market.session):

@@ -233,14 +233,14 @@ def _named(kind: str, command: Message) -> dict[str, Any]:
 
 def _new_order(command: Message) -> dict[str, Any]:
     same = ("symbol", "account", "client_order_id", "side", "order_type", "time_in_force", "quantity")
-    order = {"type": "new_order", **{name: command[name] for name in same}}
+    order = {"type": "new_order", "order_id": command["order_id"], **{name: command[name] for name in same}}
     order["limit_price"] = command["limit_price"] or None
     instructions = command.get("instructions") or {}
     for name, value in instructions.items():
         order[name] = _given(value) if name in _WORDS else value
     order["stop_price"] = order.get("stop_price") or None
     if order.get("link_type"):
-        order["link"] = {"type": order["link_type"], "id": order["link_id"]}
+        order["link"] = {"type": order["link_type"], "id": order["link_id"], "parent": order["link_parent"]}
     # To say that the own orders may trade is an instruction, too; only what is unset is the instrument's.
     if instructions.get("stp") == "none":
         order["stp"] = "none"

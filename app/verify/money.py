@@ -1,8 +1,9 @@
 """I8: what accounts have is what was moved in and traded; what is reserved is what live orders need.
 
 Cash of a trade is price x quantity x multiplier, rounded down, the same for both sides, so that cash is
-conserved. Buyers hold limit price x open quantity, sellers the open quantity; the members of an OCO hold of
-an asset what the one of them needs that needs most. A Position follows its trades by a cycle or two: for an
+conserved. Buyers hold limit price x open quantity, sellers the open quantity; the members of an OCO, and the
+exits of a bracket, hold of an asset what the one of them needs that needs most. An exit that sells needs no
+more than what its entry has bought. A Position follows its trades by a cycle or two: for an
 asset that moved after verifying began, each state on the way is right, and its reserve is not compared. Also
 I10: cash is never below what is reserved, holdings neither, unless the account may sell short.
 """
@@ -200,7 +201,7 @@ class Money:
 
     def _needs(self, live: Mapping[str, Order]) -> dict[Asset, int]:
         needs: dict[Asset, int] = {}
-        shared: dict[tuple[Asset, str, str], int] = {}
+        shared: dict[tuple[Asset, str, tuple[str, str]], int] = {}
         for order_id, order in live.items():
             symbol = order.symbol
             if order.side == "buy":
@@ -209,8 +210,9 @@ class Money:
                 need_e8 = self._markets.notional_e8(symbol, price_e8, order.leaves_e8)
             else:
                 asset, need_e8 = (order.account, "holding", symbol), order.leaves_e8
-            if order.oco:
-                key = asset, symbol, order.oco
+                need_e8 -= _awaited_e8(order, live)
+            if order.exclusive:
+                key = asset, symbol, order.exclusive
                 shared[key] = max(shared.get(key, 0), need_e8)
             else:
                 needs[asset] = needs.get(asset, 0) + need_e8
@@ -230,6 +232,14 @@ class Money:
                 total_e8, moved_e8 = sums.get(name, (0, 0))
                 sums[name] = total_e8, moved_e8 + list(sum_.states())[-1]
         return sums
+
+
+def _awaited_e8(order: Order, live: Mapping[str, Order]) -> int:
+    """What of an exit its bracket's entry, where that still lives, has yet to buy."""
+    entry = live.get(order.parent_id)
+    if entry is None or entry.side != "buy":
+        return 0
+    return max(0, order.quantity_e8 - entry.cum_e8)
 
 
 def _named(asset: Asset) -> str:

@@ -32,10 +32,11 @@ class Order:
         "cum_e8",
         "entry_id",
         "event",
+        "exclusive",
         "leaves_e8",
         "limit_price_e8",
-        "oco",
         "order_type",
+        "parent_id",
         "place",
         "quantity_e8",
         "side",
@@ -56,8 +57,11 @@ class Order:
         self.sum_e16 = 0
         instructions = event.get("instructions") or {}
         self._simple = self.order_type == "limit" and not instructions
-        # The id of its list, where at most one of that may trade.
-        self.oco: str = instructions["link_id"] if instructions.get("link_type") == "oco" else ""
+        kind, link_id = instructions.get("link_type"), instructions.get("link_id", "")
+        # The order_id of its bracket's entry, where it is an exit of one.
+        self.parent_id: str = instructions.get("link_parent", "") if kind == "bracket" else ""
+        # Its list and that, where at most one of several may trade.
+        self.exclusive = (link_id, self.parent_id) if kind == "oco" or self.parent_id else None
         self.cause: int = event["request_offset"]
         self.become(event, place)
 

@@ -7,7 +7,7 @@ prices and quantities are integers scaled by 10^8, None where there is none.
 from collections.abc import Mapping
 from typing import Any
 
-from tables.engine import checks, rows
+from tables.engine import checks, lists, rows
 from tables.engine.checking import check_market
 from tables.engine.checks import Asked
 from tables.engine.market import Market
@@ -30,6 +30,13 @@ class Engine:
         said = self._apply(command, at_us)
         self._let_go(command.get("symbol"))
         return said
+
+    def refused(self, command: Mapping[str, Any]) -> None:
+        """Takes note of a new order that was refused before it came here: others may be linked to it."""
+        market = self._market(command["symbol"])
+        if market is not None:
+            lists.refused(market, order_of(command))
+            market.lists_changed.clear()
 
     def wake(self, symbol: str, at_us: int) -> list[Words]:
         """What time alone made happen in a market until now."""
@@ -226,6 +233,9 @@ def instructions_of(command: Mapping[str, Any], order: Order) -> Instructions | 
     link = get("link")
     if link:
         extra.link_type, extra.link_id = link["type"], link.get("id") or ""
+        parent = link.get("parent")
+        if parent and extra.link_type != "oco":
+            extra.parent_id = order.account + "\0" + parent
     plain = order.order_type in ("limit", "market") and order.time_in_force in PLAIN_FORCES
     return None if plain and not used(extra) else extra
 

@@ -33,6 +33,7 @@ def new(market: "Market", order: Order, at_us: int, reason: str) -> list[Happeni
         order.move("rejected")
         order.leaves_e8 = 0
         market.said.append(order_happening("rejected", order, reason))
+        lists.refused(market, order)
         return market.refused()
     order.entry = market.next_arrival()
     order.move("accepted")

@@ -7,7 +7,7 @@ else a fill or an end of a member asks for is queued and worked off when whateve
 from typing import TYPE_CHECKING, Final
 
 from tables.engine import entering
-from tables.engine.orders import HELD, Order
+from tables.engine.orders import HELD, NO_LIMIT, Order, order_happening
 
 if TYPE_CHECKING:
     from tables.engine.market import Market
@@ -21,16 +21,18 @@ ENTER: Final = 2
 class OrderList:
     """A list of one account; `members` are its live orders by entry.
 
-    `stage`: open; released (the parent was filled); ended (nobody may join any more).
+    `stage`: open; released (the parent was filled, `parent_quantity_e8` of it); ended (nobody may join any
+    more).
     """
 
-    __slots__ = ("account", "link_id", "link_type", "members", "parent_id", "stage")
+    __slots__ = ("account", "link_id", "link_type", "members", "parent_id", "parent_quantity_e8", "stage")
 
     def __init__(self, account: str, link_id: str, link_type: str, parent_id: str) -> None:
         self.account: str = account
         self.link_id: str = link_id
         self.link_type: str = link_type
         self.parent_id: str = parent_id
+        self.parent_quantity_e8: int = 0
         self.stage: str = "open"
         self.members: dict[int, Order] = {}
 
@@ -57,10 +59,25 @@ def refusal(market: "Market", order: Order) -> str:
         return ""
     found = market.lists.get((order.account, extra.link_id))
     if found is None:
-        return ""
+        # Its parent was refused on the way here.
+        return "MATCHING_LINK_ENDED" if extra.parent_id else ""
     if found.link_type != extra.link_type:
         return "MATCHING_LINK"
-    return "MATCHING_LINK_ENDED" if found.stage == "ended" else ""
+    other = extra.parent_id and extra.parent_id != found.parent_id
+    return "MATCHING_LINK_ENDED" if other or found.stage == "ended" else ""
+
+
+def refused(market: "Market", order: Order) -> None:
+    """After a new order was refused: where others were to wait for it, they must not become active."""
+    extra = order.extra
+    if extra is None or extra.link_type not in ("oto", "bracket") or not extra.link_id or extra.parent_id:
+        return
+    key = (order.account, extra.link_id)
+    if key in market.lists:
+        return
+    found = OrderList(order.account, extra.link_id, extra.link_type, order.order_id)
+    market.lists[key] = found
+    _set_stage(market, found, "ended")
 
 
 def join(market: "Market", order: Order) -> bool:
@@ -79,7 +96,10 @@ def join(market: "Market", order: Order) -> bool:
     found.members[order.entry] = order
     market.linked += 1
     extra.list = found
-    if first or found.link_type == "oco" or found.stage != "open":
+    if first or found.link_type == "oco":
+        return False
+    if found.stage != "open":
+        _fit(market, order, found)
         return False
     market.put(order, HELD)
     return True
@@ -114,6 +134,8 @@ def changed(market: "Market", order: Order) -> None:
         market.actions.append(Action(CANCEL, order, found))
     elif found.stage == "open" and order.order_id == found.parent_id and not order.leaves_e8:
         filled = order.status == "filled"
+        if filled:
+            found.parent_quantity_e8 = order.cum_quantity_e8
         _set_stage(market, found, "released" if filled else "ended")
         market.actions.append(Action(RELEASE if filled else CANCEL, order, found))
 
@@ -153,8 +175,28 @@ def work_off(market: "Market") -> None:
             for order in _others(action.list, action.order):
                 if order.leaves_e8 and order.extra is not None and order.extra.place == HELD:
                     market.take_out(order)
+                    _fit(market, order, action.list)
                     entering.enter(market, order)
     actions.clear()
+
+
+def most_e8(order: Order) -> int:
+    """The largest quantity that an order may have: of a bracket's child, what its parent filled."""
+    extra = order.extra
+    if extra is None or extra.list is None or not extra.parent_id or extra.link_type != "bracket":
+        return NO_LIMIT
+    return extra.list.parent_quantity_e8 or NO_LIMIT
+
+
+def _fit(market: "Market", order: Order, found: OrderList) -> None:
+    """Makes a child that becomes active no larger than what there is of its parent to close."""
+    quantity_e8 = most_e8(order)
+    if order.quantity_e8 <= quantity_e8:
+        return
+    order.quantity_e8 = order.leaves_e8 = quantity_e8
+    order.move("replaced")
+    market.said.append(order_happening("replaced", order, "MATCHING_LINKED"))
+    market.changed.append(order)
 
 
 def exclusive_list(order: Order) -> OrderList | None:

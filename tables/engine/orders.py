@@ -72,6 +72,7 @@ class Instructions:
         "link_type",
         "list",
         "min_quantity_e8",
+        "parent_id",
         "peg",
         "peg_offset_e8",
         "place",
@@ -104,6 +105,7 @@ class Instructions:
         self.stp_group: str = ""
         self.link_type: str = ""
         self.link_id: str = ""
+        self.parent_id: str = ""
         self.place: int = NOWHERE
         self.shown_e8: int = 0
         self.stop_e8: int = 0

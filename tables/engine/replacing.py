@@ -57,6 +57,8 @@ def _refusal(market: "Market", order: Order, asked: Asked, at_us: int, checked: 
     if quantity_e8 is not None:
         if quantity_e8 <= 0 or (quantity_e8 % rules.lot_size and not rules.odd_lots):
             return "MATCHING_INVALID_QUANTITY"
+        if quantity_e8 > lists.most_e8(order):
+            return "MATCHING_INVALID_QUANTITY"
         if quantity_e8 <= order.cum_quantity_e8:
             return ""
     limit_e8, stop_e8 = asked.limit_price_e8, asked.stop_price_e8

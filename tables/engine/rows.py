@@ -38,6 +38,7 @@ _INSTRUCTIONS = (
     ("reduce_only", "reduce_only"),
     ("stp_group", "stp_group"),
     ("link_id", "link_id"),
+    ("link_parent", "parent_id"),
 )
 # Enums whose "nothing" has a name on the wire, and is empty here.
 _ENUMS = (("peg", "none"), ("post_only", "none"), ("stp", "unset"), ("link_type", "none"))
@@ -147,6 +148,7 @@ def list_row(symbol: str, found: OrderList) -> Row:
         "link_type": found.link_type,
         "parent": found.parent_id,
         "stage": found.stage,
+        "parent_quantity": found.parent_quantity_e8,
     }
 
 
@@ -188,6 +190,7 @@ def restore_lists(markets: Mapping[str, Market], rows: list[Row]) -> None:
     for row in rows:
         found = OrderList(row["account"], row["link_id"], row["link_type"], row["parent"])
         found.stage = row["stage"]
+        found.parent_quantity_e8 = row["parent_quantity"]
         markets[row["symbol"]].lists[found.account, found.link_id] = found
 
 

@@ -14,7 +14,7 @@ from app.settings import Settings
 from tests.conftest import run
 from tests.e2e.system import System, eventually, system
 
-SYMBOL, MAKER, TAKER = "TYPES", "MAKER", "TAKER"
+SYMBOL, MAKER, TAKER, SWING = "TYPES", "MAKER", "TAKER", "SWING"
 HOUR_US = 3_600_000_000
 
 Json = dict[str, Any]
@@ -177,6 +177,8 @@ def live(oms: System) -> dict[str, Json]:
 def carries(order: Json, fields: Json) -> bool:
     """Whether an order is shown with what it was entered with."""
     told = {name: "reject" if name == "post_only" else value for name, value in fields.items()}
+    if "link" in told:
+        order = {**order, "link": {name: order["link"][name] for name in ("type", "id")}}
     return all(
         Decimal(order[name]) == Decimal(value) if name in NUMBERS else order[name] == value
         for name, value in told.items()
@@ -213,6 +215,7 @@ def test_every_order_type_over_a_kill_9(oms: System, tmp_path: Path) -> None:
     trade_and_trigger(oms, before)
     replace_and_auction(oms, before)
     prevent_and_refuse(oms)
+    buy_and_sell_from_cash(oms)
     cancel_by_side_and_by_silence(oms)
     oms.cli("verify", "--storage")
 
@@ -299,6 +302,35 @@ def prevent_and_refuse(oms: System) -> None:
     assert refused(oms, both) == "ACCOUNTS_INVALID_INSTRUCTION"
     more = body("more", side="sell", quantity="100000", limit_price="50", reduce_only=True)
     assert refused(oms, more) == "ACCOUNTS_REDUCE_ONLY"
+
+
+def buy_and_sell_from_cash(oms: System) -> None:
+    """A bracket of an account that has nothing to sell: its exits hold what its entry buys."""
+    assert asked(oms, "POST", "/accounts", json={"account": SWING}).is_success
+    cash = {"currency": "USD", "amount": "1000"}
+    assert asked(oms, "POST", f"/accounts/{SWING}/cash", json=cash).is_success
+    link = {"link": {"type": "bracket", "id": "swing"}}
+    entry = enter(oms, body("in", SWING, side="buy", quantity="5", limit_price="11", **link))
+    up = enter(oms, body("up", SWING, side="sell", quantity="5", limit_price="13", **link))
+    assert up["link"] == {"type": "bracket", "id": "swing", "parent": entry["order_id"]}
+    stop = {"order_type": "stop", "stop_price": "1"}
+    down = enter(oms, body("down", SWING, side="sell", quantity="5", **stop, **link))
+    enter(oms, body("part", TAKER, side="sell", quantity="2", limit_price="11", time_in_force="ioc"))
+    eventually(lambda: held_by_swing(oms) == ("2", "2"))
+    other = body("other", SWING, side="sell", quantity="1", limit_price="13")
+    assert refused(oms, other) == "ACCOUNTS_INSUFFICIENT_HOLDING"
+    enter(oms, body("rest", TAKER, side="sell", quantity="3", limit_price="11", time_in_force="ioc"))
+    eventually(lambda: held_by_swing(oms) == ("5", "5"))
+    enter(oms, body("takes", TAKER, side="buy", quantity="6", limit_price="13", time_in_force="ioc"))
+    eventually(lambda: held_by_swing(oms) == ("0", "0"))
+    eventually(lambda: oms.get(f"/orders/{up['order_id']}")["status"] == "filled")
+    eventually(lambda: oms.get(f"/orders/{down['order_id']}")["reason"] == "MATCHING_LINKED")
+
+
+def held_by_swing(oms: System) -> tuple[str, str]:
+    """Total and reserved of what it has of the instrument."""
+    found = [p for p in oms.get("/positions", account=SWING)["items"] if p["asset"] == SYMBOL]
+    return (found[0]["total"], found[0]["reserved"]) if found else ("0", "0")
 
 
 def cancel_by_side_and_by_silence(oms: System) -> None:

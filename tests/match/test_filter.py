@@ -227,6 +227,10 @@ def test_instruments_rule_and_risk_bands_hold(instruments: Callable[[str], Path]
     )
     said = play(*lines, rules=rules, risk=RiskChecks(known))
     assert [event["reason"] for event in said] == ["RISK_NO_QUOTE", "NONE", "RISK_PRICE_BAND"]
+    bracket = {"link": {"type": "bracket", "id": "1"}}
+    entry, exit = order("1", "buy", "2", "102", **bracket), order("2", "sell", "2", "100", **bracket)
+    said = play(quote, entry, exit, rules=rules, risk=RiskChecks(known))
+    assert [event["reason"] for event in said] == ["RISK_PRICE_BAND", "MATCHING_LINK_ENDED"]
 
 
 @pytest.mark.parametrize(

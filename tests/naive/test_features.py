@@ -324,6 +324,54 @@ def test_a_bracket_is_held_until_its_parent_is_filled(desk: Desk) -> None:
     assert desk.quote(last=95) == ["triggered down", "canceled down NO_LIQUIDITY", "canceled up LINKED"]
 
 
+@pytest.mark.parametrize("kind", ["oto", "bracket"])
+def test_a_parent_that_was_refused_leaves_no_child_active(desk: Desk, kind: str) -> None:
+    link = {"type": kind, "id": "1"}
+    desk.sell("s", 5, 105)
+    said = desk.buy("in", 5, 105, account="me", link=link, post_only="reject")
+    assert said == ["rejected in POST_ONLY"]
+    assert desk.sell("up", 5, 110, account="me", link=link) == ["rejected up LINK_ENDED"]
+    # Of a child that was refused, nobody hears.
+    other = {"type": kind, "id": "2"}
+    desk.buy("in 2", 5, 100, account="me", link=other)
+    desk.sell("up 2", 0, 110, account="me", link=other)
+    desk.sell("down 2", 5, 110, account="me", link=other)
+    assert desk.sell("t", 5, 100)[1:] == ["5 @ 100: in 2 t"]
+    assert desk.ladder() == " | 5@105 5@110"
+
+
+def test_an_oco_goes_on_without_a_member_that_was_refused(desk: Desk) -> None:
+    link = {"type": "oco", "id": "1"}
+    desk.sell("a", 0, 105, account="me", link=link)
+    assert desk.sell("b", 5, 106, account="me", link=link) == ["accepted b"]
+
+
+def test_a_child_waits_for_the_parent_that_it_names_and_for_no_other(desk: Desk) -> None:
+    link = {"type": "oto", "id": "1"}
+    assert desk.sell("x", 5, 110, account="me", link=link | {"parent": "in"}) == ["rejected x LINK_ENDED"]
+    desk.buy("in", 5, 100, account="me", link=link)
+    assert desk.sell("y", 5, 110, account="me", link=link | {"parent": "z"}) == ["rejected y LINK_ENDED"]
+    assert desk.sell("up", 5, 110, account="me", link=link | {"parent": "in"}) == ["accepted up"]
+    assert desk.ladder() == "5@100 | "
+
+
+def test_exits_that_name_their_entry_are_never_larger_than_what_it_filled(desk: Desk) -> None:
+    link = {"type": "bracket", "id": "1"}
+    named = link | {"parent": "in"}
+    desk.buy("in", 10, 100, account="me", link=link)
+    desk.sell("up", 10, 110, account="me", link=named)
+    desk.sell("part", 4, 111, account="me", link=named)
+    desk.sell("free", 9, 112, account="me", link=link)
+    desk.replace("in", quantity=6, account="me")
+    assert desk.sell("t", 6, 100) == ["accepted t", "6 @ 100: in t", "replaced up LINKED"]
+    assert desk.ladder() == " | 6@110 4@111 9@112"
+    assert desk.replace("up", quantity=7, account="me") == ["replace_rejected up INVALID_QUANTITY"]
+    assert desk.replace("part", quantity=6, account="me") == ["replaced part"]
+    assert desk.replace("free", quantity=12, account="me") == ["replaced free"]
+    assert desk.sell("late", 8, 113, account="me", link=named) == ["accepted late", "replaced late LINKED"]
+    assert desk.ladder() == " | 6@110 6@111 12@112 6@113"
+
+
 def test_children_end_with_their_parent(desk: Desk) -> None:
     link = {"type": "oto", "id": "1"}
     desk.buy("in", 5, 100, account="me", link=link)

@@ -135,6 +135,7 @@ def test_what_an_order_carries_is_named_as_in_issue_lines() -> None:
         "stp_group": "g",
         "link_type": "oco",
         "link_id": "L",
+        "link_parent": "",
     }
     assert parse({**ORDER, "link": "bracket:7", "post_only": "reprice"})[1]["instructions"]["link_id"] == "7"
     assert parse(ORDER)[1]["instructions"] is None

@@ -25,7 +25,7 @@ _STAMP = {"entered_us": 0, "entered_by": "trader", "door": "kafka"}
 _CONTROLS = {"uncross": "Uncross", "expire_day": "ExpireDay", "band": "SetTradingBand"}
 _UNCHANGED = dict.fromkeys(("stop_price", "display_quantity", "time_in_force", "expire_at_us"))
 # Instructions whose names and values are the same in a command and in its record.
-_SAME = tuple(name for name in NOTHING if name not in ("link_id", "link_type", "post_only"))
+_SAME = tuple(name for name in NOTHING if name not in ("link_id", "link_type", "link_parent", "post_only"))
 
 
 def instruments_of(rules: Mapping[str, InstrumentRules]) -> Instruments:
@@ -56,7 +56,7 @@ class Records:
 
     def _new(self, command: Command) -> tuple[str, dict[str, Any]] | None:
         name = command["account"], command["client_order_id"]
-        carried = _instructions(command)
+        carried = self._instructions(command)
         plain = command["order_type"] in ("limit", "market") and command["time_in_force"] in PLAIN_FORCES
         if name in self.order_ids or (plain and carried is None and not self._valid(command)):
             return None
@@ -75,6 +75,19 @@ class Records:
             "request_offset": self.offset,
             "instructions": carried,
         }
+
+    def _instructions(self, command: Command) -> dict[str, Any] | None:
+        """The order's instructions as their record has them; None where it has none."""
+        given = {name: command[name] for name in _SAME if command.get(name)}
+        post_only = command.get("post_only")
+        if post_only:
+            given["post_only"] = "reject" if post_only is True else post_only
+        if "link" in command:
+            link = command["link"]
+            given |= {"link_id": link["id"], "link_type": link["type"]}
+            if "parent" in link:
+                given["link_parent"] = self.order_ids.get((command["account"], link["parent"]), "nobody")
+        return {**NOTHING, **given} if given else None
 
     def _valid(self, command: Command) -> bool:
         """Whether accounts and risk let the values of a plain order or a replace pass."""
@@ -137,17 +150,6 @@ class Records:
         if action == "band":
             message |= {"low": command["low"], "high": command["high"]}
         return _CONTROLS[action], message
-
-
-def _instructions(command: Command) -> dict[str, Any] | None:
-    """The order's instructions as their record has them; None where it has none."""
-    given = {name: command[name] for name in _SAME if command.get(name)}
-    post_only = command.get("post_only")
-    if post_only:
-        given["post_only"] = "reject" if post_only is True else post_only
-    if "link" in command:
-        given |= {"link_id": command["link"]["id"], "link_type": command["link"]["type"]}
-    return {**NOTHING, **given} if given else None
 
 
 _MAKERS = {

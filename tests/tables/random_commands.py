@@ -57,6 +57,8 @@ class Commands:
         self.count = 0
         self.names: list[tuple[str, str, str]] = []
         self.session = dict.fromkeys(SYMBOLS, "continuous")
+        # The first order of each list, as far as is known here.
+        self.parents: dict[tuple[str, str, str], str] = {}
 
     def __next__(self) -> tuple[Command, int]:
         random = self.random
@@ -127,9 +129,20 @@ class Commands:
             command["link"] = {"type": kind, "id": f"{kind}{random.randint(0, 4)}"}
             if random.random() < 0.03:
                 command["link"] = {"type": kind, "id": random.choice(("", "oco1"))}
+            if random.random() < 0.5:
+                self.name_parent(command)
         self.names.append((symbol, account, name))
         del self.names[:-60]
         return command
+
+    def name_parent(self, command: Command) -> None:
+        """Has an order name the first of its list, as the pipeline's accounts do, now and then another."""
+        key = (command["symbol"], command["account"], command["link"]["id"])
+        parent = self.parents.setdefault(key, command["client_order_id"])
+        if self.random.random() < 0.05:
+            self.parents[key] = command["client_order_id"]
+        if parent != command["client_order_id"]:
+            command["link"]["parent"] = parent
 
     def prices(self, command: Command) -> None:
         """What its type needs, and now and then what it cannot have."""
@@ -238,4 +251,5 @@ class Commands:
             low, high = random.randint(14, 19), random.randint(20, 26)
             band = random.choice(((0, 0), (0, 0), (low, high), (low, 0), (0, high)))
             return command | {"action": "band", "low": band[0] * ONE, "high": band[1] * ONE}
+        self.parents.clear()
         return command | {"action": "expire_day"}

@@ -33,10 +33,11 @@ SESSIONS = (
 class Lane:
     """The three tables of a lane; executions wait until they are let in."""
 
-    def __init__(self, seed: int, linked: float = 0.1) -> None:
+    def __init__(self, seed: int, linked: float = 0.1, brackets: bool = False) -> None:
         self.chance = Random(seed)
-        # How often an order belongs to a list.
-        self.linked = linked
+        # How often an order belongs to a list; whether to one that buys first, then sells.
+        self.linked, self.brackets = linked, brackets
+        self.entries: set[tuple[str, str]] = set()
         self.instruments, self.references = Instruments(), ReferencePrices()
         self.instruments.put(instrument("S", band_bps=0))
         self.at_us, self.offset = 1_700_000_000_000_000, 0
@@ -154,7 +155,13 @@ def enter(lane: Lane, id: str) -> str:
         )
     carried["reduce_only"] = chance.random() < 0.1
     carried["stp"] = lane.some("unset", "cancel_newest", "cancel_oldest", "cancel_both", "decrement")
-    if chance.random() < lane.linked:
+    side = lane.some("buy", "sell")
+    if lane.brackets and account in "CD":
+        list_ = account, str(int(id[1:]) // 20)
+        carried |= {"link_type": "bracket", "link_id": list_[1]}
+        side = lane.some(*("sell",) * 5, "buy") if list_ in lane.entries else "buy"
+        lane.entries.add(list_)
+    elif not lane.brackets and chance.random() < lane.linked:
         carried |= {"link_type": lane.some("oco", "oco", "oto", "bracket"), "link_id": lane.some(*"123456")}
     priced = order_type in ("limit", "stop_limit")
     lane.say(
@@ -162,7 +169,7 @@ def enter(lane: Lane, id: str) -> str:
         account=account,
         client_order_id=id,
         symbol="S",
-        side=lane.some("buy", "sell"),
+        side=side,
         order_type=order_type,
         quantity=quantity_e8,
         time_in_force=time_in_force,
@@ -255,6 +262,20 @@ def test_orders_that_exclude_each_other_share_what_there_is(seed: int) -> None:
     trade(lane, cash=600, holding=60)
     linked = [m for _, m in lane.said if m.get("reason") == "MATCHING_LINKED"]
     assert linked
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_exits_of_a_bracket_sell_what_its_entry_bought(seed: int) -> None:
+    lane = Lane(seed, brackets=True)
+    trade(lane, cash=3000, holding=20)
+    linked = [m for kind, m in lane.said if kind == "OrderEvent" and m["reason"] == "MATCHING_LINKED"]
+    assert {m["event"] for m in linked} & {"canceled", "replaced"}
+    assert any(m["last_quantity"] and _is_exit(m) for kind, m in lane.said if kind == "OrderEvent")
+
+
+def _is_exit(event: Mapping[str, Any]) -> bool:
+    carried = event["instructions"] or {}
+    return event["side"] == "sell" and bool(carried.get("link_parent"))
 
 
 @pytest.mark.parametrize("seed", range(4))
