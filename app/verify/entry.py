@@ -130,6 +130,9 @@ class Entries:
         event = seen.message
         if event["event"] not in _ANSWERS or event["reason"].startswith("ACCOUNTS_"):
             return
+        if event["event"] == "replaced" and event["reason"] != "NONE":
+            # Matching made it smaller by itself.
+            return
         key = (event["order_id"], event["request_offset"])
         command = self._commands.pop(key, None)
         report = self._bands.get(event["symbol"])

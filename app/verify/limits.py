@@ -137,7 +137,8 @@ class Limits:
         if event["status"] in TERMINAL:
             self._canceled.discard(event["order_id"])
         report = self._closed.get(event["symbol"])
-        if report is not None and event["event"] in _ENTERS and report.partition == seen.partition:
+        enters = event["event"] in _ENTERS and event["reason"] == "NONE"
+        if report is not None and enters and report.partition == seen.partition:
             text = f"{event['event']} although {event['symbol']} is not open"
             self._findings.wrong("I10", text, [report.place, seen.place], event["order_id"])
 

@@ -45,8 +45,8 @@ def answers_request(event: Message) -> bool:
     if event["event"] == "canceled":
         return bool(event["reason"] == "MATCHING_CANCELED_BY_REQUEST")
     if event["event"] == "replaced":
-        # Self-trade prevention makes orders smaller, too.
-        return bool(event["reason"] != "MATCHING_SELF_TRADE")
+        # Self-trade prevention and the entry of a bracket make orders smaller, too.
+        return bool(event["reason"] == "NONE")
     return event["event"] in _ANSWERING
 
 

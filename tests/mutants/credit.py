@@ -142,6 +142,19 @@ def shares_nothing(patches: Patches) -> None:
     patches(AccountOrder, "others_hold_e8", lambda original: lambda order: 0)
 
 
+@mutant("exits of a bracket hold nothing of what its entry bought", "I8")
+def exits_hold_nothing(patches: Patches) -> None:
+    patches.unchecked()
+    patches(Settlement, "_hold_for_exits", lambda original: lambda *arguments: None)
+
+
+@mutant("exits of a bracket hold what its entry is yet to buy", "I8")
+def exits_hold_all(patches: Patches) -> None:
+    patches.unchecked()
+    patches(AccountOrder, "awaited_e8", lambda original: lambda order: 0)
+    patches(accounts, "refuse_funds", lambda original: lambda *arguments: None)
+
+
 @mutant("reserves nothing for what a replace asks for in addition", "I8")
 def replaces_for_nothing(patches: Patches) -> None:
     """And takes what it needs when the answer comes."""

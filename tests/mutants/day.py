@@ -104,6 +104,7 @@ def _special(day: Day) -> None:
     _together(day)
     _in_auctions(day)
     _excluding(day)
+    _exiting(day)
 
 
 def _waiting(day: Day) -> None:
@@ -191,6 +192,25 @@ def _excluding(day: Day) -> None:
             words = f"sell 5 NVDA {price}"
             day.carrying(f"{list_}{price}", words, account="emil", link_type="oco", link_id=list_)
     day.order("x1", "buy 12 NVDA 502", account="fred", time_in_force="ioc")
+
+
+def _exiting(day: Day) -> None:
+    """Brackets of an account that has nothing to sell: one half bought, one that became smaller meanwhile."""
+    day.send(set_account("gina", control_id="gina"))
+    day.send(move_cash("gina", "90000", control_id="cash of gina"))
+    for list_ in ("half", "less"):
+        link = {"account": "gina", "link_type": "bracket", "link_id": list_}
+        day.carrying(f"{list_} in", "buy 10 NVDA 502.5", **link)
+        day.carrying(f"{list_} up", "sell 10 NVDA 530", **link)
+        day.carrying(f"{list_} down", "sell 4 NVDA 465", "stop_limit", stop_price=470 * ONE, **link)
+    day.send(replace_order("less in", "6", account="gina"))
+    day.order("y1", "sell 4 NVDA 502.5", account="fred")
+    day.send(replace_order("half up", "9", account="gina"))
+    day.send(replace_order("half in", None, "502.4", account="gina"))
+    day.order("y2", "sell 6 NVDA 502.5", account="fred")
+    day.carrying("less late", "sell 7 NVDA 531", account="gina", link_type="bracket", link_id="less")
+    day.carrying("none in", "buy 1000 NVDA 502.5", account="gina", link_type="bracket", link_id="none")
+    day.carrying("none up", "sell 10 NVDA 530", account="gina", link_type="bracket", link_id="none")
 
 
 def _killed(day: Day) -> None:
