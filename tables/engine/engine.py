@@ -121,8 +121,10 @@ class Engine:
         if client_order_id:
             asked.client_order_id = client_order_id
             asked.alias = command["account"] + "\0" + client_order_id
+        # What was due before must be told of the order under its former name.
+        due = told(market.symbol, market.wake(at_us), {}) if at_us >= market.wake_us else []
         said = market.replace(self._find(command), asked, at_us, checked=False)
-        return told(market.symbol, said, command)
+        return due + told(market.symbol, said, command)
 
     def _mass_cancel(self, command: Mapping[str, Any], at_us: int) -> list[Words]:
         symbol = command.get("symbol")

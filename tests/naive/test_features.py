@@ -487,6 +487,14 @@ def test_what_is_due_happens_when_it_is_due_however_late_the_next_command(desk: 
     ]
 
 
+def test_what_was_due_before_a_replace_names_the_order_as_it_was_then(desk: Desk) -> None:
+    paused(desk)
+    desk.sell("b", 3, 105)
+    said = desk.replace("a", quantity=6, client_order_id="a2", at_us=315 * SECOND_US)
+    assert said[0] == "3 @ 105: a b"
+    assert "replaced a2" in said
+
+
 def test_an_order_that_expires_in_time_ends_the_limit_state(desk: Desk) -> None:
     desk.control("band", low=90, high=110, at_us=0)
     desk.buy("a", 5, 110, at_us=0, time_in_force="gtd", expire_at_us=14 * SECOND_US)
