@@ -66,8 +66,19 @@ def submit(
     side: Annotated[str, typer.Option(help="buy or sell.")] = "",
     quantity: Annotated[str, typer.Option(help="Quantity, a decimal number.")] = "",
     limit_price: Annotated[str, typer.Option(help="Limit price; none: a market order.")] = "",
-    order_type: Annotated[str, typer.Option("--type", help="limit or market.")] = "",
-    time_in_force: Annotated[str, typer.Option("--tif", help="day, gtc, ioc or fok.")] = "",
+    order_type: Annotated[
+        str,
+        typer.Option("--type", help="limit, market, stop, …; none: limit with a limit price, else market."),
+    ] = "",
+    time_in_force: Annotated[
+        str, typer.Option("--tif", help="day, gtc, ioc, …; none: ioc of a market order, else day.")
+    ] = "",
+    field: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Any other field of a line, such as stop_price=95 or link=oco:7; as often as needed."
+        ),
+    ] = None,
     client_order_id: Annotated[str, typer.Option(help="Your own id; none: one is made.")] = "",
     key: Annotated[
         str, typer.Option(envvar="OMS_API_KEY", help="API key for --via rest; none: the demo's.")
@@ -91,16 +102,38 @@ def submit(
         "quantity": quantity,
         "limit_price": limit_price,
         "order_type": order_type or ("limit" if limit_price else "market"),
-        "time_in_force": time_in_force or ("day" if limit_price else "ioc"),
     }
+    one["time_in_force"] = time_in_force or ("ioc" if one["order_type"] == "market" else "day")
+    one |= _more_fields(field or [], one)
     one["client_order_id"] = client_order_id or f"cli-{uuid4().hex[:16]}"
     door = Door(via, key, timeout, one["client_order_id"])
     if file is None:
         _submit_one({**one, "account": account}, door, wait or Until.ACCEPTED, as_json)
-    elif any((symbol, side, quantity, limit_price, order_type, time_in_force, client_order_id)):
+    elif any((symbol, side, quantity, limit_price, order_type, time_in_force, client_order_id, field)):
         fail("give either a file or the options of one order; with a file only --account applies")
     else:
         _submit_file(file, account, door, wait or Until.NONE, rate, strict, as_json)
+
+
+def _more_fields(given: list[str], known: dict[str, str]) -> dict[str, str]:
+    """What `--field` gives of an order."""
+    fields: dict[str, str] = {}
+    for each in given:
+        name, equals, value = each.partition("=")
+        if not equals or not name:
+            fail(f"--field {each}: must be NAME=VALUE, as in stop_price=95")
+        if name in known or name in fields or name in ("account", "type"):
+            fail(f"--field {name}: is given twice, or has an option of its own")
+        fields[name] = value
+    return fields
+
+
+def _option(field: str) -> str:
+    """The option by which a field of an order is given."""
+    known = ("account", "symbol", "side", "quantity", "limit_price", "client_order_id")
+    return {"order_type": "--type", "time_in_force": "--tif"}.get(
+        field, f"--{field.replace('_', '-')}" if field in known else f"--field {field}"
+    )
 
 
 def _submit_one(values: dict[str, str], door: "Door", wait: Until, as_json: bool) -> None:
@@ -110,7 +143,7 @@ def _submit_one(values: dict[str, str], door: "Door", wait: Until, as_json: bool
     try:
         said = parse(values)
     except FieldError as error:
-        fail(f"--{error.field.replace('_', '-')}: {error.text}")
+        fail(f"{_option(error.field)}: {error.text}")
     with failures():
         summary = run(door.send(chunked([said]), wait, lambda sent: None))
     answer = door.answer() or {"client_order_id": values["client_order_id"]}

@@ -148,7 +148,9 @@ class Fields:
             kind, _, number = value.partition(":")
             value = {"type": kind, "id": number}
         kinds = get_args(LinkType)[2:]
-        if not isinstance(value, dict) or set(value) != {"type", "id"} or value["type"] not in kinds:
+        # A parent, as answers show it, is for accounts to name.
+        names = set(value) - {"parent"} if isinstance(value, dict) else set()
+        if names != {"type", "id"} or value["type"] not in kinds:
             raise FieldError("link", f"must have a type ({', '.join(kinds)}) and an id")
         if not value["id"]:
             raise FieldError("link", "must have an id that is not empty")

@@ -134,9 +134,31 @@ def test_one_order_by_options_is_seen_to_its_end(trading: Settings) -> None:
     assert takes.returncode == 0, takes.stderr
     filled = json.loads(takes.stdout)
     assert (filled["status"], filled["cum_quantity"], filled["order_type"]) == ("filled", "3", "market")
+    stop = ("--account", "MM-1", "--side", "sell", "--type", "stop_limit", "--limit-price", "90")
+    waits = oms(trading, "submit", *stop, "--field", "stop_price=95", "--field", "link=oco:7", *order)
+    shown = json.loads(waits.stdout)
+    assert (shown["event"], shown["stop_price"], shown["time_in_force"]) == ("accepted", "95", "day")
+    assert shown["link"] == {"type": "oco", "id": "7"}
     refused = oms(trading, "submit", "--account", "NOBODY", "--side", "sell", *order)
     assert refused.returncode == 1
     assert json.loads(refused.stdout)["reason"] == "ACCOUNTS_UNKNOWN_ACCOUNT"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--field", "stop_price"), "--field stop_price: must be NAME=VALUE"),
+        (("--field", "side=buy"), "--field side: is given twice, or has an option of its own"),
+        (("--field", "stp_price=1"), "--field stp_price: is no field of this type"),
+        (("--tif", "never"), "--tif: 'never' is not offered"),
+        (("--type", "stopp"), "--type: 'stopp' is not offered"),
+    ],
+)
+def test_a_wrong_option_is_named(trading: Settings, options: tuple[str, ...], said: str) -> None:
+    order = ("--account", "MM-1", "--symbol", "XOM", "--side", "sell", "--quantity", "3")
+    answer = oms(trading, "submit", *order, *options)
+    assert answer.returncode == 1
+    assert said in answer.stderr
 
 
 def test_a_file_with_bad_lines_is_sent_but_for_those(trading: Settings, tmp_path: Path) -> None:
