@@ -5,6 +5,7 @@ ended is said in full once, and in one line when it repeats.
 """
 
 import asyncio
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -119,8 +120,16 @@ class Keeper:
         if time.time() - child.started_at > SETTLED_S:
             self._pause_s, self._last_death = PAUSE_FIRST_S, ""
         again = f"{self.program.name} {how}; starts again in {self._pause_s:g} s"
-        self._say(f"{again} (as before)" if how == self._last_death else f"{again}. {child.last_words()}")
+        self._say(f"{again} (as before)" if how == self._last_death else f"{again}. {_reason(child)}")
         self._last_death = how
 
     def _last_words(self) -> str:
         return self.child.last_words() if self.child else ""
+
+
+def _reason(child: Child) -> str:
+    """Where to look for why a process ended."""
+    if child.code != -signal.SIGKILL:
+        return child.last_words()
+    # It could say nothing any more; what its log ends with has nothing to do with it.
+    return f"Somebody killed it, or the kernel for want of memory (`dmesg` tells); its log is {child.log}"
