@@ -99,10 +99,10 @@ def available(market: Market, taker: Order, bound: int | None) -> int:
     """What the book would give a taker at once, no worse than a bound."""
     total = 0
     static, last = market.static, market.last
-    for price, level in groupby(_found_by(market, taker), key=lambda maker: maker.price or 0):
+    for price, level in groupby(_found_by(market, taker), key=lambda found: found[0].price or 0):
         if not reaches(market, taker, price, bound) or market.collides(price, static, last):
             break
-        quantity, ends = _available_at(market, taker, list(level))
+        quantity, ends = _available_at(market, taker, [maker for maker, counts in level if counts])
         total += quantity
         if ends:
             break
@@ -111,8 +111,8 @@ def available(market: Market, taker: Order, bound: int | None) -> int:
     return total
 
 
-def _found_by(market: Market, taker: Order) -> Iterator[Order]:
-    """The makers that are still there when the taker comes to them, by priority."""
+def _found_by(market: Market, taker: Order) -> Iterator[tuple[Order, bool]]:
+    """The makers that are still there when the taker comes to them, by priority, and whether they count."""
     pro_rata = market.rules.allocation == "pro_rata"
     mine = market.exclusive(taker)
     # Lists of which one has traded by then.
@@ -124,9 +124,11 @@ def _found_by(market: Market, taker: Order) -> Iterator[Order]:
         if theirs and theirs is mine:
             return
         if market.prevents(taker, maker):
-            yield maker
-        elif not (pro_rata and (mine or theirs)):
-            yield maker
+            yield maker, True
+        elif pro_rata and (mine or theirs):
+            yield maker, False
+        else:
+            yield maker, True
             traded += [linked for linked in (mine, theirs) if linked]
 
 

@@ -288,6 +288,14 @@ def test_pro_rata_gives_to_one_of_a_list(engine: EngineClass) -> None:
     ]
 
 
+def test_a_collar_ends_what_is_available_also_where_nobody_counts(engine: EngineClass) -> None:
+    desk = ruled(engine, allocation="pro_rata", lot_size=1, dynamic_collar_bps=1000)
+    desk.sell("a", 5, 90, account="me", link={"type": "oco", "id": "1"})
+    desk.sell("b", 5, 105)
+    desk.quote(last=101)
+    assert desk.buy("t", 5, 105, min_quantity=1, time_in_force="ioc")[1:] == ["canceled t NOT_FILLABLE"]
+
+
 def test_an_uncross_takes_one_of_those_that_exclude_each_other(desk: Desk) -> None:
     desk.control("opening_auction")
     two_of_a_list(desk)
