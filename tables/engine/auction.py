@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from tables.engine import lists, taking
-from tables.engine.book import BookSide
+from tables.engine.book import BookSide, Level
 from tables.engine.lists import OrderList
 from tables.engine.orders import NO_LIMIT, Order
 
@@ -27,9 +27,11 @@ def equilibrium(market: "Market") -> tuple[int, int, int]:
         not bids.keys or not asks.keys or bids.best_e8() < asks.best_e8()
     ):
         return 0, 0, 0
-    buys, sells = _quantities(market, bids), _quantities(market, asks)
+    no_buys, no_sells = _excluded(market, bids), _excluded(market, asks)
+    low_e8, high_e8 = _reach(market, bool(no_buys or no_sells))
+    buys, sells = _quantities(bids, low_e8, no_buys), _quantities(asks, high_e8, no_sells)
     reference_e8 = _reference_e8(market)
-    prices = _candidates(market, reference_e8)
+    prices = _candidates(market, low_e8, high_e8, reference_e8)
     bought_e8 = _from_best(prices[::-1], buys, 1)
     sold_e8 = _from_best(prices, sells, -1)
     best: tuple[int, int, int, int] | None = None
@@ -54,26 +56,85 @@ def _reference_e8(market: "Market") -> int:
     return 0
 
 
-def _candidates(market: "Market", reference_e8: int) -> list[int]:
-    """Prices in the book within the band, rising; without any, the reference."""
-    found = {level.price_e8 for level in market.bids} | {level.price_e8 for level in market.asks}
-    prices = sorted(found) if found else [reference_e8]
-    high_e8 = market.high_e8 or NO_LIMIT
-    return [price_e8 for price_e8 in prices if price_e8 and market.low_e8 <= price_e8 <= high_e8]
+def _reach(market: "Market", excluding: bool) -> tuple[int, int]:
+    """Two prices of which the best is neither below nor above: what is beyond trades less, or leaves more.
+
+    Nothing but orders without a price sells below the best ask, nor buys above the best bid. Those do, until
+    the other side has as much as they want: a price further away only leaves more of that. So a command costs
+    what crosses, not what the book has.
+    """
+    bids, asks = market.bids, market.asks
+    if (bids.unpriced or asks.unpriced) and (excluding or market.low_e8 or market.high_e8):
+        return 0, NO_LIMIT
+    low_e8 = _beyond(bids, asks, 0) if asks.unpriced else asks.best_e8() or NO_LIMIT
+    high_e8 = _beyond(asks, bids, NO_LIMIT) if bids.unpriced else bids.best_e8()
+    return low_e8, high_e8
 
 
-def _quantities(market: "Market", side: BookSide) -> list[tuple[int, int]]:
-    """Worst price and leaves of every order that takes part, the most willing first."""
-    if market.linked:
-        return [(_worst_e8(order), order.leaves_e8) for order in _taking_part(side)]
-    found = [(_worst_e8(order), order.leaves_e8) for order in side.unpriced.values()]
+def _beyond(side: BookSide, other: BookSide, end_e8: int) -> int:
+    """The price of a side that does not cross, and at which it has what the other sells or buys at any."""
+    wanted_e8 = sum([order.leaves_e8 for order in other.unpriced.values()])
     for level in side:
-        quantity_e8 = level.quantity_e8
-        if level.special:
-            quantity_e8 = sum([order.leaves_e8 for order in level.by_priority()])
-        found.append((level.price_e8, quantity_e8))
+        wanted_e8 -= _leaves_e8(level)
+        if wanted_e8 <= 0 and (other.best is None or level.key < side.key_of(other.best.price_e8)):
+            return level.price_e8
+    return end_e8
+
+
+def _leaves_e8(level: Level) -> int:
+    """What the orders of a level have, shown or not."""
+    if not level.special:
+        return level.quantity_e8
+    return sum([order.leaves_e8 for order in level.by_priority()])
+
+
+def _candidates(market: "Market", low_e8: int, high_e8: int, reference_e8: int) -> list[int]:
+    """Prices in the book between two and within the band, rising; without any, the reference."""
+    found = {level.price_e8 for level in _up_to(market.bids, low_e8)}
+    found |= {level.price_e8 for level in _up_to(market.asks, high_e8)}
+    prices = sorted(found) if found else [reference_e8]
+    low_e8, high_e8 = max(low_e8, market.low_e8), min(high_e8, market.high_e8 or NO_LIMIT)
+    return [price_e8 for price_e8 in prices if price_e8 and low_e8 <= price_e8 <= high_e8]
+
+
+def _up_to(side: BookSide, worst_e8: int) -> list[Level]:
+    """The levels of a side that are no worse than a price, the best first."""
+    last = side.key_of(worst_e8)
+    found: list[Level] = []
+    for level in side:
+        if level.key < last:
+            break
+        found.append(level)
+    return found
+
+
+def _quantities(side: BookSide, worst_e8: int, excluded: list[Order]) -> list[tuple[int, int]]:
+    """Worst prices no worse than one, and what takes part at each, the most willing first."""
+    found = [(_worst_e8(order), order.leaves_e8) for order in side.unpriced.values()]
+    found += [(level.price_e8, _leaves_e8(level)) for level in _up_to(side, worst_e8)]
+    found += [(_worst_e8(order), -order.leaves_e8) for order in excluded]
     found.sort(reverse=side.sign > 0)
     return found
+
+
+def _excluded(market: "Market", side: BookSide) -> list[Order]:
+    """Of the orders of a side that exclude each other, all but the first by priority."""
+    found: list[Order] = []
+    for linked in market.joined.values():
+        if len(linked.members) > 1 and linked.exclusive():
+            resting = [order for order in linked.members.values() if _rests(side, order)]
+            found += sorted(resting, key=_priority)[1:]
+    return found
+
+
+def _rests(side: BookSide, order: Order) -> bool:
+    return order.sign == side.sign and (order.level is not None or side.unpriced.get(order.arrival) is order)
+
+
+def _priority(order: Order) -> tuple[int, bool, bool, int]:
+    """Where an order comes on its side: the smaller, the earlier."""
+    hidden = order.extra is not None and order.extra.hidden
+    return -order.sign * _worst_e8(order), order.level is not None, hidden, order.arrival
 
 
 def _worst_e8(order: Order) -> int:
@@ -103,7 +164,7 @@ def uncross(market: "Market") -> int:
     """
     price_e8 = 0
     while True:
-        linked, trades = market.linked, market.trades
+        linked, trades = bool(market.joined), market.trades
         now_e8 = _uncross_once(market)
         if market.trades > trades:
             market.static_e8 = price_e8 = now_e8
@@ -130,7 +191,7 @@ def _uncross_once(market: "Market") -> int:
 
 def _willing(market: "Market", side: BookSide, price_e8: int) -> list[Order]:
     sign = side.sign
-    orders = side.orders() if not market.linked else _taking_part(side)
+    orders = side.orders() if not market.joined else _taking_part(side)
     return [order for order in orders if _worst_e8(order) * sign >= price_e8 * sign]
 
 

@@ -31,7 +31,8 @@ def check_market(market: Market) -> None:
         assert order.leaves_e8 > 0, f"{order.order_id} ended and is remembered"
         assert order.entry == entry, f"{order.order_id} is remembered by another entry"
     members = [order for found in market.lists.values() for order in found.members.values()]
-    assert len(members) == market.linked, "linked orders are counted wrong"
+    joined = {key: found for key, found in market.lists.items() if found.members}
+    assert joined == market.joined, "lists with members are not those remembered"
     assert all(order.leaves_e8 for order in members), "a list has a member that ended"
     assert not market.actions, "actions were not worked off"
     assert not market.prices, "prices were not looked at"

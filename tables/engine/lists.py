@@ -94,7 +94,7 @@ def join(market: "Market", order: Order) -> bool:
         market.lists[key] = found
         market.lists_changed[key] = found
     found.members[order.entry] = order
-    market.linked += 1
+    market.joined[key] = found
     extra.list = found
     if first or found.link_type == "oco":
         return False
@@ -141,8 +141,8 @@ def changed(market: "Market", order: Order) -> None:
 
 
 def _leave(market: "Market", found: OrderList, order: Order) -> None:
-    if not order.leaves_e8 and found.members.pop(order.entry, None) is not None:
-        market.linked -= 1
+    if not order.leaves_e8 and found.members.pop(order.entry, None) is not None and not found.members:
+        del market.joined[found.account, found.link_id]
 
 
 def _cancel_others(market: "Market", found: OrderList, order: Order) -> None:

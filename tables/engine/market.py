@@ -62,10 +62,10 @@ class Market:
         "high_e8",
         "indicative",
         "interrupted",
+        "joined",
         "last_e8",
         "last_us",
         "limit_since_us",
-        "linked",
         "lists",
         "lists_changed",
         "live",
@@ -122,7 +122,8 @@ class Market:
         self.expiries: list[tuple[int, int]] = []
         self.trailing: dict[int, Order] = {}
         self.lists: dict[tuple[str, str], OrderList] = {}
-        self.linked: int = 0
+        # Those with a live member.
+        self.joined: dict[tuple[str, str], OrderList] = {}
         self.lists_changed: dict[tuple[str, str], OrderList] = {}
         self.rise_at_e8: int = NO_LIMIT
         self.fall_at_e8: int = 0
@@ -403,7 +404,7 @@ class Market:
             or self.parked
             or self.held
             or self.pegs
-            or self.linked
+            or self.joined
             or self.low_e8
             or self.high_e8
             or rules.stp != "none"

@@ -283,7 +283,7 @@ def _restore_place(market: Market, order: Order) -> None:
         found = market.lists[order.account, extra.link_id]
         found.members[order.entry] = order
         extra.list = found
-        market.linked += 1
+        market.joined[order.account, extra.link_id] = found
 
 
 def _arrival(order: Order) -> int:

@@ -224,7 +224,7 @@ def available_e8(market: "Market", taker: Order, wanted_e8: int, worst_e8: int) 
     rules = market.rules
     collars = bool(rules.static_collar_bps or rules.dynamic_collar_bps)
     last_e8, static_e8 = market.last_e8, market.static_e8
-    excluded = _Excluded(market, taker, own) if market.linked else None
+    excluded = _Excluded(market, taker, own) if market.joined else None
     found_e8 = 0
     keys = side.keys
     for at in range(len(keys) - 1, -1, -1):
