@@ -18,7 +18,7 @@ _ENDS_OR_CHANGES = frozenset(("canceled", "expired", "replaced"))
 
 @dataclass(slots=True, eq=False)
 class _Order:
-    """What must be known of a live order, and every id that it goes by."""
+    """What must be known of a live reduce-only order, and every id that it goes by."""
 
     key: Key
     side: str
@@ -69,45 +69,50 @@ class ReduceOnly:
                 self._trade(happening["symbol"], happening["quantity"], happening["maker"])
                 self._trade(happening["symbol"], happening["quantity"], happening["taker"])
             elif event == "accepted":
-                self._accept(happening, bool(command.get("reduce_only")))
-            elif event in _ENDS_OR_CHANGES:
+                if command.get("reduce_only"):
+                    self._accept(happening)
+            elif self._orders and event in _ENDS_OR_CHANGES:
                 self._change(happening, command)
 
-    def _accept(self, event: Happening, reduces: bool) -> None:
+    def _accept(self, event: Happening) -> None:
         key, name = (event["symbol"], event["account"]), event["client_order_id"]
         order = _Order(key, event["side"], event["leaves_quantity"], [name])
         self._orders[event["account"], name] = order
-        if reduces:
-            self._reducing.setdefault(key, []).append(order)
+        self._reducing.setdefault(key, []).append(order)
 
     def _trade(self, symbol: str, quantity: int, party: Happening) -> None:
-        order = self._orders[party["account"], party["client_order_id"]]
-        signed = quantity if order.side == "buy" else -quantity
-        self._positions[order.key] = self._positions.get(order.key, 0) + signed
-        self._left(order, party["leaves_quantity"])
+        key = (symbol, party["account"])
+        signed = quantity if party["side"] == "buy" else -quantity
+        self._positions[key] = self._positions.get(key, 0) + signed
+        if key in self._reducing:
+            self.changed.add(key)
+            order = self._orders.get((party["account"], party["client_order_id"]))
+            if order is not None:
+                self._left(order, party["leaves_quantity"])
 
     def _change(self, event: Happening, command: Mapping[str, Any]) -> None:
         account, name = event["account"], event["client_order_id"]
         order = self._orders.get((account, name))
-        if order is None:
+        if order is None and event["event"] == "replaced" and name == command.get("client_order_id"):
             # A new id, of the order that the command means.
-            order = self._orders[account, name] = self._orders[account, command["order"]]
-            order.ids.append(name)
-        self._left(order, event["leaves_quantity"])
+            order = self._orders.get((account, command.get("order", "")))
+            if order is not None:
+                self._orders[account, name] = order
+                order.ids.append(name)
+        if order is not None:
+            self.changed.add(order.key)
+            self._left(order, event["leaves_quantity"])
 
     def _left(self, order: _Order, leaves: int) -> None:
         order.leaves = leaves
-        if order.key in self._reducing:
-            self.changed.add(order.key)
         if leaves:
             return
         for name in order.ids:
             del self._orders[order.key[1], name]
-        reducing = self._reducing.get(order.key, [])
-        if order in reducing:
-            reducing.remove(order)
-            if not reducing:
-                del self._reducing[order.key]
+        reducing = self._reducing[order.key]
+        reducing.remove(order)
+        if not reducing:
+            del self._reducing[order.key]
 
     def exceeding(self) -> Iterator[dict[str, Any]]:
         """Cancels for orders that exceed what there is to reduce, each as it stands when it is asked for."""

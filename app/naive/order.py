@@ -176,6 +176,7 @@ def party(order: Order) -> Happening:
     return {
         "account": order.account,
         "client_order_id": order.client_order_id,
+        "side": order.side,
         "cum_quantity": order.cum,
         "leaves_quantity": order.leaves,
         "status": order.status,

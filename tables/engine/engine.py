@@ -334,6 +334,7 @@ def _side_words(order: Order, status: str, cum_e8: int, leaves_e8: int) -> Words
     return {
         "account": order.account,
         "client_order_id": order.client_order_id,
+        "side": order.side,
         "cum_quantity": cum_e8,
         "leaves_quantity": leaves_e8,
         "status": status,

@@ -140,6 +140,8 @@ def _invalid(order: Order, asked: Asked, market: "Market", at_us: int) -> bool:
     ):
         return True
     force = asked.time_in_force or order.time_in_force
+    if force == "gtd" and order.order_type == "market":
+        return True
     expire_at_us = asked.expire_at_us
     if expire_at_us is None:
         present_us = 0 if extra is None else extra.expire_at_us

@@ -145,6 +145,14 @@ def test_reduce_only_never_exceeds_the_position() -> None:
     assert play(order("1", "buy", "1", reduce_only=True))[-1]["event"] == "rejected"
 
 
+def test_a_new_order_that_prevention_makes_smaller_is_none_that_reduces() -> None:
+    deal = (order("1", "sell", "5", "10", account="b"), order("2", "buy", "5", "10"))
+    reduces = order("3", "sell", "3", "11", reduce_only=True)
+    own = order("4", "buy", "5", "11", stp="decrement")
+    said = play(*deal, reduces, own)
+    assert [(e["event"], e["client_order_id"]) for e in said[-2:]] == [("canceled", "3"), ("replaced", "4")]
+
+
 def test_reduce_only_orders_that_exceed_after_a_trade_are_canceled() -> None:
     said = play(
         order("1", "sell", "5", account="b"),

@@ -495,6 +495,14 @@ def test_what_is_due_happens_when_it_is_due_however_late_the_next_command(desk: 
     ]
 
 
+def test_a_market_order_that_waits_cannot_become_good_till_date(desk: Desk) -> None:
+    desk.control("opening_auction")
+    desk.sell("a", 8, min_quantity=4, time_in_force="day")
+    desk.control("continuous")
+    said = desk.replace("a", time_in_force="gtd", expire_at_us=10**9)
+    assert said == ["replace_rejected a INVALID_INSTRUCTION"]
+
+
 def test_what_was_due_before_a_replace_names_the_order_as_it_was_then(desk: Desk) -> None:
     paused(desk)
     desk.sell("b", 3, 105)
