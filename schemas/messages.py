@@ -445,7 +445,8 @@ class ClearedStatusRequest(TypedDict):
 class Execution(TypedDict):
     """What an account must know of one of its orders: what was filled, or why it ended or was not changed.
 
-    `replaced` with reason MATCHING_SELF_TRADE answers no request: self-trade prevention lowered the quantity.
+    `replaced` with a reason answers no request: self-trade prevention lowered the quantity
+    (MATCHING_SELF_TRADE), or the entry of a bracket that of its exit (MATCHING_LINKED).
     """
 
     account: str

@@ -311,7 +311,7 @@ EXPLANATIONS: dict[Reason, Explanation] = {
         "Choose another stp instruction if they may trade.",
     ),
     "MATCHING_LINKED": Explanation(
-        "Another order of its list was filled or ended.",
+        "Another order of its list was filled or ended; of an exit that was replaced: its entry filled less.",
         "",
     ),
     "MATCHING_LINK": Explanation(

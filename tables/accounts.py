@@ -375,8 +375,8 @@ class Accounts:
         for members in account.exclusive.values():
             for order in members.values():
                 instrument = self._instruments.get(order.symbol)
-                needs = instrument is not None and order.need_e8(instrument.multiplier_e8) > 0
-                order.excluded = needs and not order.reserved_e8
+                need_e8 = 0 if instrument is None else order.need_e8(instrument.multiplier_e8)
+                order.excluded = need_e8 + (order.replacing_e8 or 0) > 0 and not order.reserved_e8
 
     def check(self) -> None:
         """Raises AssertionError unless every asset holds exactly what its live orders need."""

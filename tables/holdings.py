@@ -8,7 +8,7 @@ Never two members of an OCO trade, nor two exits of a bracket, so together they 
 most needs.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from schemas.messages import AccountStatus, AssetKind
@@ -222,6 +222,21 @@ class Ledger:
             others_e8 = order.others_hold_e8()
             more_e8 = max(amount_e8, others_e8) - max(order.reserved_e8, others_e8)
         order.reserved_e8 = amount_e8
+        if not more_e8:
+            return
+        asset.reserved_e8 += more_e8
+        if not asset.moved:
+            asset.moved = True
+            self._moved.append(asset)
+
+    def hold_together(
+        self, orders: "Sequence[AccountOrder]", asset: Asset, amounts_e8: Sequence[int]
+    ) -> None:
+        """Has all orders of one side, of which at most one may trade, hold so much of an asset each."""
+        before_e8 = max([order.reserved_e8 for order in orders], default=0)
+        for order, amount_e8 in zip(orders, amounts_e8, strict=True):
+            order.reserved_e8 = amount_e8
+        more_e8 = max(amounts_e8, default=0) - before_e8
         if not more_e8:
             return
         asset.reserved_e8 += more_e8

@@ -153,6 +153,9 @@ def replace_order(market: Market, command: Command, at_us: int) -> None:
     wanted = copy(order)
     for name, value in changes.items():
         setattr(wanted, name, value)
+    if command.get("protection"):
+        # Of an order without a limit: its account moves that with the stop.
+        wanted.limit_price = command["protection"]
     if wanted.time_in_force != "gtd" and "expire_at_us" not in changes:
         wanted.expire_at_us = 0
     reason = _replace_refusal(market, order, wanted, changes, at_us)

@@ -152,6 +152,8 @@ class Market:
         linked = self.list_of(order)
         if linked and self.too_large(order, order.quantity):
             order.quantity = linked.parent_quantity
+            order.min_quantity = min(order.min_quantity, order.quantity)
+            order.display_quantity = min(order.display_quantity, order.quantity)
             self.say("replaced", order, "MATCHING_LINKED")
 
     def cause(self, order: Order) -> None:

@@ -48,6 +48,15 @@ class Said(NamedTuple):
         return f"{self.event}{at} of {self.order_id} leaving {format_e8(self.leaves_e8)}{limit}{why}"
 
 
+def compared(event: Message) -> Said:
+    """An OrderEvent, as far as it is compared."""
+    fill = event["last_quantity"], event["last_price"]
+    named = event["order_type"] in LIMITED and event["event"] not in ("trade", "order_status")
+    limit_e8 = event["limit_price"] if named else 0
+    reason = "" if event["event"] == "trade" else own(event["reason"])
+    return Said(event["event"], event["order_id"], *fill, event["leaves_quantity"], limit_e8, reason)
+
+
 class MarketRules:
     """An instrument's rules for the naive engine.
 
@@ -168,7 +177,7 @@ class Book:
         given = {name: command[name] for name in ("quantity", "limit_price") if command[name]}
         if command["order_type"] in _PROTECTED:
             # What moves with the stop is its protection, no limit that it has.
-            given.pop("limit_price", None)
+            given["protection"] = given.pop("limit_price", 0)
         changes = {name: value for name, value in (command.get("changes") or {}).items() if value is not None}
         if command["request_id"]:
             given["client_order_id"] = command["request_id"]
@@ -206,7 +215,7 @@ class Book:
                 yield Said("trade", order_id, *fill, party["leaves_quantity"])
         elif event in _TOLD:
             order_id = self._id_of.get((happening["account"], happening["client_order_id"]), "NONE")
-            limit_e8 = happening["limit_price"] if order_id in self._limited else 0
+            limit_e8 = (happening["limit_price"] or 0) if order_id in self._limited else 0
             yield Said(
                 event, order_id, 0, 0, happening["leaves_quantity"], limit_e8, own(happening["reason"])
             )

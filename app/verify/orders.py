@@ -33,6 +33,7 @@ class Order:
         "entry_id",
         "event",
         "exclusive",
+        "gets_limit",
         "leaves_e8",
         "limit_price_e8",
         "order_type",
@@ -58,6 +59,9 @@ class Order:
         instructions = event.get("instructions") or {}
         self._simple = self.order_type == "limit" and not instructions
         kind, link_id = instructions.get("link_type"), instructions.get("link_id", "")
+        reprices = instructions.get("post_only") == "reprice" and bool(link_id)
+        # Whether its limit may change although nobody replaced it.
+        self.gets_limit = self.order_type == "market_to_limit" or reprices
         # The order_id of its bracket's entry, where it is an exit of one.
         self.parent_id: str = instructions.get("link_parent", "") if kind == "bracket" else ""
         # Its list and that, where at most one of several may trade.
@@ -174,8 +178,8 @@ class Orders:
             self._wrong(seen, text, order)
         if event["event"] != "replaced":
             for field, before_e8 in (("quantity", order.quantity_e8), ("limit_price", order.limit_price_e8)):
-                # A market-to-limit order gets its limit by trading.
-                gets_limit = field == "limit_price" and order.order_type == "market_to_limit"
+                # A market-to-limit order gets its limit by trading; a post-only child when it is released.
+                gets_limit = field == "limit_price" and order.gets_limit
                 if event[field] != before_e8 and not gets_limit:
                     text = f"{field} {format_e8(event[field])}, was {format_e8(before_e8)}"
                     self._wrong(seen, text, order)

@@ -12,7 +12,7 @@ A symbol is replayed until something differs; from there on its books cannot be 
 from collections import deque
 from collections.abc import Iterator
 
-from app.verify.book import LIMITED, Book, Said, own
+from app.verify.book import Book, Said, compared
 from app.verify.findings import Findings
 from app.verify.markets import Markets
 from app.verify.records import Message, Place, Seen, Snapshot
@@ -186,7 +186,7 @@ class Replay:
         self._findings.check("I6")
         expected = replay.expected.popleft() if replay.expected else None
         report = seen.kind == "ControlReport"
-        said = None if report else _said(seen)
+        said = None if report else compared(seen.message)
         if said != expected:
             told = f"reported {seen.message['control']}" if report else f"said {said}"
             right = "nothing more" if expected is None else expected
@@ -253,12 +253,3 @@ def _is_effect(seen: Seen, kind: str, report: Seen) -> bool:
     if seen.kind == "ControlReport" or _at_us(seen) != _at_us(report):
         return False
     return kind not in _SWEEPS or seen.message.get("reason") in _SWEPT
-
-
-def _said(seen: Seen) -> Said:
-    event = seen.message
-    fill = event["last_quantity"], event["last_price"]
-    named = event["order_type"] in LIMITED and event["event"] not in ("trade", "order_status")
-    limit_e8 = event["limit_price"] if named else 0
-    reason = "" if event["event"] == "trade" else own(event["reason"])
-    return Said(event["event"], event["order_id"], *fill, event["leaves_quantity"], limit_e8, reason)

@@ -44,6 +44,15 @@ class Asked:
         self.time_in_force: str | None = None
         self.expire_at_us: int | None = None
 
+    def is_special(self) -> bool:
+        """Whether more is asked for than another quantity, limit price or name."""
+        return (
+            self.time_in_force is not None
+            or self.display_e8 is not None
+            or self.stop_price_e8 is not None
+            or self.expire_at_us is not None
+        )
+
 
 def refuse(market: "Market", order: Order, reason: str) -> str:
     """The reason to refuse a new order, in the order of checks; empty: none.

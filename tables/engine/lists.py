@@ -194,6 +194,10 @@ def _fit(market: "Market", order: Order, found: OrderList) -> None:
     if order.quantity_e8 <= quantity_e8:
         return
     order.quantity_e8 = order.leaves_e8 = quantity_e8
+    extra = order.extra
+    if extra is not None:
+        extra.min_quantity_e8 = min(extra.min_quantity_e8, quantity_e8)
+        extra.display_e8 = min(extra.display_e8, quantity_e8)
     order.move("replaced")
     market.said.append(order_happening("replaced", order, "MATCHING_LINKED"))
     market.changed.append(order)

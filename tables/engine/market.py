@@ -210,10 +210,12 @@ class Market:
     def replace(self, order: Order | None, asked: Asked, at_us: int, checked: bool) -> list[Happening]:
         """Replaces fields of a live order of this market; None: one that is not.
 
-        `checked`: the values were found valid, and that nothing changes is no reason to refuse.
+        `checked`: the values were found valid.
         """
         if order is None or self.unusual or order.extra is not None or not checked or at_us >= self.wake_us:
-            return replacing.replace(self, order, asked, at_us, checked)
+            return replacing.replace(self, order, asked, at_us)
+        if asked.is_special() or replacing.changes_nothing(order, asked):
+            return replacing.replace(self, order, asked, at_us)
         said: list[Happening] = []
         quantity_e8 = order.quantity_e8 if asked.quantity_e8 is None else asked.quantity_e8
         price_e8 = order.limit_price_e8 if asked.limit_price_e8 is None else asked.limit_price_e8

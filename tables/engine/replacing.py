@@ -26,15 +26,13 @@ if TYPE_CHECKING:
 LASTING: Final = ("day", "gtc", "gtd")
 
 
-def replace(
-    market: "Market", order: Order | None, asked: Asked, at_us: int, checked: bool
-) -> list[Happening]:
+def replace(market: "Market", order: Order | None, asked: Asked, at_us: int) -> list[Happening]:
     """Replaces fields of a live order of a market in which anything may be, or refuses to."""
     market.begin(at_us)
     if order is None or not order.leaves_e8:
         market.said.append(("unknown", "replace_rejected"))
         return market.refused()
-    reason = _refusal(market, order, asked, at_us, checked)
+    reason = _refusal(market, order, asked, at_us)
     if reason:
         market.said.append(order_happening("replace_rejected", order, reason))
         return market.refused()
@@ -43,11 +41,11 @@ def replace(
     return market.finish()
 
 
-def _refusal(market: "Market", order: Order, asked: Asked, at_us: int, checked: bool) -> str:
+def _refusal(market: "Market", order: Order, asked: Asked, at_us: int) -> str:
     reason = checks.session_refusal(market.session, "")
     if reason:
         return reason
-    if not checked and _changes_nothing(order, asked):
+    if changes_nothing(order, asked):
         return "MATCHING_NOTHING_TO_REPLACE"
     if not _replaceable(market, order, asked):
         return "MATCHING_NOT_REPLACEABLE"
@@ -75,7 +73,8 @@ def _refusal(market: "Market", order: Order, asked: Asked, at_us: int, checked: 
     return ""
 
 
-def _changes_nothing(order: Order, asked: Asked) -> bool:
+def changes_nothing(order: Order, asked: Asked) -> bool:
+    """Whether an order is as a replace would have it."""
     extra = order.extra
     display_e8 = stop_e8 = expire_at_us = 0
     if extra is not None:

@@ -5,7 +5,7 @@ orders that trade, on about 1,000 resting orders, or 100,000 on 3,500 levels; th
 orders that rest, half cancels. The same commands in every run, made beforehand from a seed. One operation
 is one command, whatever it trades; all that happened is told in each. Runs of all figures take turns, so
 that a slow moment of the machine hits them alike. Time is that of the processor; garbage is collected as
-Python does by itself. Whether the engine runs compiled (`make compiled`) is said first.
+Python does by itself. Each run is a process of its own, of the code as it is and of the same compiled.
 """
 
 import gc
@@ -21,13 +21,12 @@ from schemas.ids import order_id
 from schemas.numbers import ONE
 from schemas.records import Record
 from tables.engine import Engine
-from tables.engine import market as market_module
 from tables.engine.market import Market
 from tables.engine.orders import Instructions, Order
 from tables.instrument_rules import InstrumentRules
 from tables.matching import Matching
 from tables.reference import Instruments
-from tests.bench import others
+from tests.bench import native, others
 
 RUNS = 5
 RESTING = 1_000
@@ -349,26 +348,50 @@ def engine_bytes_per_order(number: int, levels: int) -> float:
     return grown / number
 
 
+def one_run() -> dict[str, float]:
+    """Nanoseconds per operation of every figure, once."""
+    return {figure.name: time_ns(figure) for figure in figures()}
+
+
+def weights() -> dict[str, float]:
+    """Bytes of a resting order, and milliseconds of the longest pause."""
+    return {
+        "a resting order in matching, 20 to a level, bytes": bytes_per_resting_order(20_000, 1_000),
+        "a resting order in matching, 1 to a level, bytes": bytes_per_resting_order(20_000, 20_000),
+        "a resting order in the engine, 29 to a level, bytes": engine_bytes_per_order(100_000, 3_500),
+        "longest pause by garbage, 100,000 resting, ms": longest_pause_ms(100_000),
+    }
+
+
+WANTED = {
+    "engine's step, mix": ">= 1,500,000",
+    "engine's step, cancel-heavy": ">= 1,500,000",
+    "engine's step, mix, 100,000 resting": ">= 800,000",
+    "a resting order in the engine, 29 to a level, bytes": "<= 500",
+    "longest pause by garbage, 100,000 resting, ms": "<= 20",
+}
+
+
 def main() -> None:
-    """Prints every figure: median of the runs, and from which to which they went."""
-    kind = "compiled" if market_module.__file__.endswith((".so", ".pyd")) else "interpreted"
-    print(f"the engine is {kind}")
-    all_figures = figures()
-    runs: dict[str, list[float]] = {figure.name: [] for figure in all_figures}
+    """Prints the median of every figure for each kind of code, whose runs take turns."""
+    homes = native.kinds()
+    runs: dict[str, list[dict[str, float]]] = {kind: [] for kind in homes}
     for _ in range(RUNS):
-        for figure in all_figures:
-            runs[figure.name].append(time_ns(figure))
-    for name, times in runs.items():
-        middle = median(times)
-        spread = f"{min(times):,.0f} to {max(times):,.0f}"
-        print(f"{name:<52} {1e9 / middle:>12,.0f} op/s {middle:>8,.0f} ns/op  ({spread})")
-    for number, levels in ((20_000, 1_000), (20_000, 20_000)):
-        weight = bytes_per_resting_order(number, levels)
-        print(f"{f'a resting order in matching, {number // levels} to a level':<52} {weight:>12,.0f} bytes")
-    weight = engine_bytes_per_order(100_000, 3_500)
-    print(f"{'a resting order in the engine, 29 to a level':<52} {weight:>12,.0f} bytes   [want <= 500]")
-    pause_ms = longest_pause_ms(100_000)
-    print(f"{'longest pause by garbage, 100,000 resting':<52} {pause_ms:>12,.1f} ms      [want <= 20]")
+        for kind, home in homes.items():
+            runs[kind].append(native.answer(home, "tests.bench.book", "one_run"))
+    print(f"{'operations per second (ns each)':<54}" + "".join(f"{kind:>22}" for kind in homes))
+    for name in next(iter(runs.values()))[0]:
+        times = [median(run[name] for run in of_kind) for of_kind in runs.values()]
+        cells = "".join(f"{1e9 / ns:>14,.0f} ({ns:>5,.0f})" for ns in times)
+        ratio = f"   x {times[0] / times[1]:.2f}" if len(times) > 1 else ""
+        print(f"{name:<54}{cells}{ratio}{_wanted(name)}")
+    found = [native.answer(home, "tests.bench.book", "weights") for home in homes.values()]
+    for name in found[0]:
+        print(f"{name:<54}" + "".join(f"{each[name]:>22,.1f}" for each in found) + _wanted(name))
+
+
+def _wanted(name: str) -> str:
+    return f"   [want {WANTED[name]}]" if name in WANTED else ""
 
 
 if __name__ == "__main__":

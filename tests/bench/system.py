@@ -80,14 +80,16 @@ def environment(settings: Settings, **more: str) -> dict[str, str]:
 
 
 class Measured:
-    """A process on the measured core: `oms worker`, or a module of this package."""
+    """A process on the measured core: `oms worker`, or a module of this package, of the code in `home`."""
 
-    def __init__(self, settings: Settings, argv: list[str], **env: str) -> None:
+    def __init__(self, settings: Settings, argv: list[str], home: Path = ROOT, **env: str) -> None:
         self.port = any_free()
         self.log = Path(settings.data_dir) / f"{settings.app_id}.log"
         variables = environment(settings, OMS_METRICS_PORT=str(self.port), **env)
         with self.log.open("wb") as log:
-            self._process = psutil.Popen([sys.executable, *argv], env=variables, stdout=log, stderr=log)
+            self._process = psutil.Popen(
+                [sys.executable, *argv], cwd=home, env=variables, stdout=log, stderr=log
+            )
         self._process.cpu_affinity(list(MEASURED))
 
     def cpu_s(self) -> float:

@@ -78,9 +78,11 @@ class NaiveBook:
         self.orders.remove(order)
         return [("canceled", name, order.cum)]
 
-    def replace(self, name: str, quantity: int, price: int) -> list[tuple]:
+    def replace(self, name: str, quantity: int, price: int, renamed: bool) -> list[tuple]:
         order = self.find(name)
         if order is None:
+            return [("replace_rejected", name)]
+        if quantity in (0, order.quantity) and price in (0, order.price) and not renamed:
             return [("replace_rejected", name)]
         quantity = quantity or order.quantity
         # What fills the order by its quantity changes nothing else.

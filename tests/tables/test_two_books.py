@@ -112,7 +112,7 @@ class TwoBooks(RuleBasedStateMachine):
     @rule(name=names, quantity=UNCHANGED | QUANTITIES, price=UNCHANGED | PRICES, renamed=st.booleans())
     def replace(self, name: str, quantity: int, price: int, renamed: bool) -> None:
         request_id = f"{name} by {self.desk.offset}" if renamed else ""
-        expected = self.naive.replace(name, quantity, price)
+        expected = self.naive.replace(name, quantity, price, renamed)
         assert self.both("replace", name, quantity, price, request_id) == expected
 
     @rule(name=names)

@@ -1,7 +1,8 @@
 """Accounts, risk and matching together: random orders of every type, executions that come late, a restore.
 
 What accounts hold is checked after every record (`Accounts.check`), and every execution fits its order, or
-an AssertionError ends the test. In the end nothing lives and nothing is held.
+an AssertionError ends the test. What matching says is what the verifier's book says, command by command. In
+the end nothing lives and nothing is held.
 """
 
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from app.verify.book import Book, MarketRules, compared
 from schemas.codec import Codec
 from schemas.numbers import ONE
 from schemas.records import Record, Row, Said
@@ -40,6 +42,9 @@ class Lane:
         self.entries: set[tuple[str, str]] = set()
         self.instruments, self.references = Instruments(), ReferencePrices()
         self.instruments.put(instrument("S", band_bps=0))
+        rules = MarketRules()
+        rules.take(instrument("S", band_bps=0))
+        self.book = Book("S", rules)
         self.at_us, self.offset = 1_700_000_000_000_000, 0
         self.rows: dict[tuple[int, str], Row] = {}
         self.late: list[Record] = []
@@ -119,7 +124,21 @@ class Lane:
             return said
         passed = [*self.risk.ahead, record]
         self.risk.ahead.clear()
-        return [words for each in passed for words in self.matching.apply(each, self.at_us)]
+        return [words for each in passed for words in self._matched(each)]
+
+    def _matched(self, record: Record) -> list[Said]:
+        """What matching says, which must be what the verifier's book says."""
+        said = [*self.matching.begin_cycle(self.at_us), *self.matching.apply(record, self.at_us)]
+        expected = self.book.wake(self.at_us)
+        if record.kind.startswith("Cleared"):
+            expected += self.book.apply(record.kind, record.message, self.at_us)
+        elif any(kind == "ControlReport" for kind, _ in said):
+            expected += self.book.control(record.kind, record.message, self.at_us)
+        for kind, message in said:
+            if kind == "QuoteTaken":
+                expected += self.book.quote(message)
+        assert [compared(message) for kind, message in said if kind == "OrderEvent"] == expected, record
+        return said
 
     def price(self, low: float = 9.5, high: float = 10.5) -> int:
         """A price on tick."""
@@ -217,8 +236,8 @@ def control(lane: Lane) -> None:
     lane.say(kind, **named, **fields)
 
 
-def trade(lane: Lane, cash: int, holding: int) -> None:
-    """A few hundred random orders of accounts that have so much; in the end nothing lives or is held."""
+def fund(lane: Lane, cash: int, holding: int) -> None:
+    """Opens accounts that have so much."""
     for account in ACCOUNTS:
         who = {"account": account, "control_id": ""}
         lane.say("SetAccount", **who, status="active", name="", cancel_orders=False)
@@ -226,6 +245,11 @@ def trade(lane: Lane, cash: int, holding: int) -> None:
         lane.say("SetLimits", **who, **limits)
         lane.say("MoveCash", **who, currency="USD", amount=cash * ONE, text="")
         lane.say("MoveHolding", **who, symbol="S", quantity=holding * ONE, text="")
+
+
+def trade(lane: Lane, cash: int, holding: int) -> None:
+    """A few hundred random orders of accounts that have so much; in the end nothing lives or is held."""
+    fund(lane, cash, holding)
     entered: list[tuple[str, str]] = []
     for number in range(220):
         draw = lane.chance.random()
@@ -262,6 +286,24 @@ def test_orders_that_exclude_each_other_share_what_there_is(seed: int) -> None:
     trade(lane, cash=600, holding=60)
     linked = [m for _, m in lane.said if m.get("reason") == "MATCHING_LINKED"]
     assert linked
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_plain_orders_that_a_replace_makes_others(seed: int) -> None:
+    lane = Lane(seed)
+    fund(lane, cash=10**6, holding=5000)
+    entered: list[tuple[str, str]] = []
+    for number in range(200):
+        if lane.chance.random() < 0.6 or not entered:
+            who = {"account": lane.some(*ACCOUNTS), "client_order_id": f"o{number}"}
+            terms = {"symbol": "S", "order_type": "limit", "time_in_force": "gtc", "instructions": None}
+            numbers = {"quantity": lane.some(1, 5, 20) * ONE, "limit_price": lane.price()}
+            lane.say("NewOrder", **who, **terms, **numbers, side=lane.some("buy", "sell"))
+            entered.append((who["account"], who["client_order_id"]))
+        else:
+            replace(lane, *lane.chance.choice(entered[-12:]))
+    ends = {message["event"] for kind, message in lane.said if kind == "OrderEvent"}
+    assert ends >= {"accepted", "trade", "replaced", "expired"}
 
 
 @pytest.mark.parametrize("seed", range(12))
