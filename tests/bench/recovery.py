@@ -1,14 +1,17 @@
 """Recovery of changelogs in rows a second, and what a resting order weighs in a worker."""
 
+import asyncio
 import gc
 import os
 import statistics
 import time
+from pathlib import Path
 
 import psutil
 from aiokafka import AIOKafkaProducer, TopicPartition
 
 from app.lanes.changelog import load
+from app.settings import Settings
 from app.topics import prepare
 from schemas.codec import Codec
 from schemas.numbers import ONE
@@ -16,6 +19,7 @@ from schemas.topics import changelog_name
 from tables.accounts import Accounts
 from tables.matching import Matching
 from tables.reference import Instruments, ReferencePrices
+from tests.bench import native
 from tests.bench.system import Bench
 from tests.bench.workload import MID_E8, SYMBOLS, TICK_E8, setup
 
@@ -45,36 +49,50 @@ def book_order_row(number: int) -> dict[str, object]:
 
 
 async def report(bench: Bench, runs: int, rows: int) -> dict[str, float]:
-    """Writes `rows` rows of resting orders once, loads them `runs` times."""
+    """Writes `rows` rows of resting orders once; processes of each kind of code load them `runs` times."""
     settings = bench.settings("recovery")
+    codec = Codec(await prepare(settings))
+    topic = changelog_name(settings.app_id, "matching")
+    await _write(settings.kafka, topic, settings.partitions, codec, rows)
+    account_bytes = _account_order_bytes(min(rows, 100_000))
+    homes, where = native.kinds(), (str(bench.home), bench.kafka, bench.registry, rows)
+    loads: dict[str, list[dict[str, float]]] = {kind: [] for kind in homes}
+    for _ in range(runs):
+        for kind, home in homes.items():
+            loads[kind].append(
+                await asyncio.to_thread(native.answer, home, "tests.bench.recovery", "loaded", *where)
+            )
+    found = {"account_bytes": account_bytes}
+    for kind, of_kind in loads.items():
+        rate, weight = (statistics.median(load[name] for load in of_kind) for name in ("rate", "bytes"))
+        print(
+            f"recovery, {kind:<14}{rate:>12,.0f} rows/s   resting order: {weight:.0f} bytes in matching, "
+            f"{account_bytes:.0f} in accounts   [want >= 150,000 rows/s, <= 1,024 bytes]"
+        )
+        found |= {f"{kind}_rows_per_s": rate, f"{kind}_bytes_per_order": weight + account_bytes}
+    return found
+
+
+def loaded(home: str, kafka: str, registry: str, rows: int) -> dict[str, float]:
+    """Rows a second of one load of what `report` wrote, and what each weighs afterwards."""
+    return asyncio.run(_loaded(Bench(Path(home), kafka, registry).settings("recovery"), rows))
+
+
+async def _loaded(settings: Settings, rows: int) -> dict[str, float]:
     codec = Codec(await prepare(settings))
     instruments = Instruments()
     for kind, message in setup(settings.partitions):
         if kind == "Instrument":
             instruments.put(message)
     topic = changelog_name(settings.app_id, "matching")
-    await _write(settings.kafka, topic, settings.partitions, codec, rows)
-    rates, weights = [], []
-    for _ in range(runs):
-        tables = {
-            TopicPartition(topic, lane): Matching(lane, instruments) for lane in range(settings.partitions)
-        }
-        gc.collect()
-        before = psutil.Process(os.getpid()).memory_info().rss
-        began_s = time.perf_counter()
-        await load(settings.kafka, tables, codec)
-        rates.append(rows / (time.perf_counter() - began_s))
-        gc.collect()
-        weights.append((psutil.Process(os.getpid()).memory_info().rss - before) / rows)
-        del tables
-        gc.collect()
-    account_bytes = _account_order_bytes(min(rows, 100_000))
-    rate, weight = statistics.median(rates), weights[0] + account_bytes
-    print(
-        f"recovery        {rate:>12,.0f} rows/s   resting order: {weights[0]:.0f} bytes in matching, "
-        f"{account_bytes:.0f} in accounts   [want >= 150,000 rows/s, <= 1,024 bytes]"
-    )
-    return {"rows_per_s": rate, "bytes_per_order": weight}
+    tables = {TopicPartition(topic, lane): Matching(lane, instruments) for lane in range(settings.partitions)}
+    gc.collect()
+    before = psutil.Process(os.getpid()).memory_info().rss
+    began_s = time.perf_counter()
+    await load(settings.kafka, tables, codec)
+    rate = rows / (time.perf_counter() - began_s)
+    gc.collect()
+    return {"rate": rate, "bytes": (psutil.Process(os.getpid()).memory_info().rss - before) / rows}
 
 
 async def _write(kafka: str, topic: str, partitions: int, codec: Codec, rows: int) -> None:
