@@ -1,5 +1,5 @@
 # One door for newcomers and for CI: everything below needs only Python 3.11 or later and make.
-.PHONY: setup run test check bench simulate clean compiled compiled-modules interpreted
+.PHONY: setup run test check bench simulate clean compiled interpreted
 .DEFAULT_GOAL := run
 
 BIN := .venv/bin
@@ -72,10 +72,6 @@ compiled: setup
 	@PYTHONWARNINGS=ignore $(BIN)/mypyc $(COMPILED) >/dev/null
 	@place=$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("platlib"))'); \
 	    for each in *__mypyc*.so; do mv "$$each" "$$place/" && echo "$$place/$$each" > $(NATIVE); done
-
-# For the bench, which compiles a copy.
-compiled-modules:
-	@echo $(COMPILED)
 
 interpreted:
 	@$(INTERPRETED)
