@@ -1,14 +1,13 @@
 """`oms worker`: one process of lanes. Start more of them and lanes move."""
 
 import asyncio
-import gc
 import logging
 import signal
 import time
 
 import uvloop
 
-from app import metrics
+from app import garbage, metrics
 from app.lanes.decode import Decoder
 from app.lanes.fatal import Watchdog, die
 from app.lanes.faust_app import AgentInbox, LaneApp, new_app
@@ -58,7 +57,7 @@ async def serve(settings: Settings) -> None:
         watchdog = Watchdog(settings.cycle_timeout_s)
         watchdog.start()
         beating = asyncio.create_task(_beat(watchdog))
-        _tune_gc()
+        garbage.tune()
         await app.start()
         log.info("worker started in %.2f s", time.monotonic() - started_s)
         await _until_stopped(app, reference, stop)
@@ -87,17 +86,6 @@ async def _until_stopped(app: LaneApp, reference: ReferenceReader, stop: asyncio
             await asyncio.wait_for(stop.wait(), 1.0)
         except TimeoutError:
             continue
-
-
-def _tune_gc() -> None:
-    """Fewer young collections, and nothing of the start-up is looked at again.
-
-    Messages and rows have no cycles: reference counts free them. With the default thresholds the
-    collector walks a growing book hundreds of times a second.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
 
 
 def run(settings: Settings) -> None:

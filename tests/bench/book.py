@@ -16,6 +16,7 @@ from statistics import median
 from time import process_time_ns
 from typing import Any, NamedTuple
 
+from app import garbage
 from schemas.codec import Codec
 from schemas.ids import order_id
 from schemas.numbers import ONE
@@ -311,7 +312,7 @@ def bytes_per_resting_order(number: int, levels: int) -> float:
 
 
 def longest_pause_ms(number: int) -> float:
-    """Longest pause by garbage collection while orders rest, trade and go on a book of so many."""
+    """Longest pause by garbage collection, as workers have it, while orders rest, trade and go."""
     flow = Flow(seed=4, resting=number, ticks=1_750)
     commands = [flow.passive() for _ in range(number)] + [flow.mixed() for _ in range(COMMANDS)]
     pauses: list[int] = [0]
@@ -324,9 +325,8 @@ def longest_pause_ms(number: int) -> float:
             pauses.append(process_time_ns() - began_ns[0])
 
     market = empty_market()
-    gc.collect()
     # Commands of the bench are no part of the engine.
-    gc.freeze()
+    garbage.tune()
     gc.callbacks.append(watch)
     run_engine(market, commands)
     gc.callbacks.remove(watch)
