@@ -790,4 +790,4 @@ class ListRow(TypedDict):
     link_type: LinkType
     parent: str
     stage: ListStage
-    parent_quantity: NotRequired[int]
+    parent_quantity: int

@@ -319,7 +319,7 @@ EXPLANATIONS: dict[Reason, Explanation] = {
         "Choose a fresh list id.",
     ),
     "MATCHING_LINK_ENDED": Explanation(
-        "The list of that id is over.",
+        "The list of that id is over, or the order that this one waits for was refused.",
         "Choose a fresh list id.",
     ),
     "MATCHING_HALTED": Explanation(
@@ -339,8 +339,8 @@ EXPLANATIONS: dict[Reason, Explanation] = {
         "Choose a fresh client_order_id.",
     ),
     "MATCHING_INVALID_QUANTITY": Explanation(
-        "The quantity is not above 0 or not a multiple of the lot.",
-        "Round the quantity to the lot.",
+        "The quantity is not above 0, not a multiple of the lot, or more than its bracket's entry filled.",
+        "Round the quantity to the lot; ask for no more than was filled.",
     ),
     "MATCHING_INVALID_PRICE": Explanation(
         "A price is missing, not above 0, off tick, or beyond the instrument's lowest or highest.",

@@ -222,21 +222,22 @@ class Ledger:
             others_e8 = order.others_hold_e8()
             more_e8 = max(amount_e8, others_e8) - max(order.reserved_e8, others_e8)
         order.reserved_e8 = amount_e8
-        if not more_e8:
-            return
-        asset.reserved_e8 += more_e8
-        if not asset.moved:
-            asset.moved = True
-            self._moved.append(asset)
+        self._reserve(asset, more_e8)
 
     def hold_together(
         self, orders: "Sequence[AccountOrder]", asset: Asset, amounts_e8: Sequence[int]
     ) -> None:
-        """Has all orders of one side, of which at most one may trade, hold so much of an asset each."""
-        before_e8 = max([order.reserved_e8 for order in orders], default=0)
+        """Has all orders of one side, of which at most one may trade, hold so much of an asset each.
+
+        There is one at least. Order by order, with many of them, each would look at all the others.
+        """
+        before_e8 = max(order.reserved_e8 for order in orders)
         for order, amount_e8 in zip(orders, amounts_e8, strict=True):
             order.reserved_e8 = amount_e8
-        more_e8 = max(amounts_e8, default=0) - before_e8
+        self._reserve(asset, max(amounts_e8) - before_e8)
+
+    def _reserve(self, asset: Asset, more_e8: int) -> None:
+        """Adds a signed amount to what orders hold; nothing is no change."""
         if not more_e8:
             return
         asset.reserved_e8 += more_e8

@@ -1,9 +1,9 @@
 """The ids by which an account's orders are found, and how long each is remembered.
 
 A finished order is remembered for the window, and until its UTC day of entry has passed, since its
-order_id names that day, and until the answer to a replace under way has come, and while an exit of its
-bracket lives. An id that a replace
-gave is remembered with its order, or until the window has passed since a later id took its place.
+order_id names that day, until the answer to a replace under way has come, and while an exit of its bracket
+lives. An id that a replace gave is remembered with its order, or until the window has passed since a later
+id took its place.
 """
 
 from collections.abc import Mapping

@@ -92,30 +92,29 @@ class Settlement:
         """Has those that the order excludes hold nothing, while it is still among those that hold."""
         others = order.others()
         for side in ("buy", "sell"):
-            members = [other for other in others if other.side == side]
+            members = [each for each in (order, *others) if each.side == side]
             if members:
                 held = self._ledger.held_by(members[0], instrument.currency)
-                mine = [order] if order.side == side else []
-                amounts_e8 = [0] * len(members) + [each.reserved_e8 for each in mine]
-                self._ledger.hold_together(members + mine, held, amounts_e8)
+                amounts_e8 = [each.reserved_e8 if each is order else 0 for each in members]
+                self._ledger.hold_together(members, held, amounts_e8)
         for other in others:
             other.excluded = True
             self._changes.touch(other)
 
     def _hold_for_exits(self, entry: AccountOrder, instrument: Instrument) -> None:
         """Has the exits of a bracket hold what its entry has bought, and nothing where it ended unfilled."""
-        exits = [exit for exit in entry.exits() if exit.side == "sell"]
-        if not exits:
+        sells = [order for order in entry.exits() if order.side == "sell"]
+        if not sells:
             return
         needed_e8 = [
-            0 if exit.excluded else exit.need_e8(instrument.multiplier_e8) + (exit.replacing_e8 or 0)
-            for exit in exits
+            0 if order.excluded else order.need_e8(instrument.multiplier_e8) + (order.replacing_e8 or 0)
+            for order in sells
         ]
-        for exit, need_e8 in zip(exits, needed_e8, strict=True):
-            if need_e8 != exit.reserved_e8:
-                self._changes.touch(exit)
+        for order, need_e8 in zip(sells, needed_e8, strict=True):
+            if need_e8 != order.reserved_e8:
+                self._changes.touch(order)
         holding = self._ledger.asset(entry.account, "holding", entry.symbol)
-        self._ledger.hold_together(exits, holding, needed_e8)
+        self._ledger.hold_together(sells, holding, needed_e8)
 
     def _settle_other(
         self, order: AccountOrder, execution: Message, instrument: Instrument, at_us: int

@@ -102,10 +102,10 @@ def submit(
         "quantity": quantity,
         "limit_price": limit_price,
         "order_type": order_type or ("limit" if limit_price else "market"),
+        "client_order_id": client_order_id or f"cli-{uuid4().hex[:16]}",
     }
     one["time_in_force"] = time_in_force or ("ioc" if one["order_type"] == "market" else "day")
     one |= _more_fields(field or [], one)
-    one["client_order_id"] = client_order_id or f"cli-{uuid4().hex[:16]}"
     door = Door(via, key, timeout, one["client_order_id"])
     if file is None:
         _submit_one({**one, "account": account}, door, wait or Until.ACCEPTED, as_json)

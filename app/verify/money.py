@@ -3,9 +3,9 @@
 Cash of a trade is price x quantity x multiplier, rounded down, the same for both sides, so that cash is
 conserved. Buyers hold limit price x open quantity, sellers the open quantity; the members of an OCO, and the
 exits of a bracket, hold of an asset what the one of them needs that needs most. An exit that sells needs no
-more than what its entry has bought. A Position follows its trades by a cycle or two: for an
-asset that moved after verifying began, each state on the way is right, and its reserve is not compared. Also
-I10: cash is never below what is reserved, holdings neither, unless the account may sell short.
+more than what its entry has bought. A Position follows its trades by a cycle or two: for an asset that moved
+after verifying began, each state on the way is right, and its reserve is not compared. Also I10: cash is
+never below what is reserved, holdings neither, unless the account may sell short.
 """
 
 from collections.abc import Iterator, Mapping

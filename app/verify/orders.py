@@ -59,7 +59,7 @@ class Order:
         instructions = event.get("instructions") or {}
         self._simple = self.order_type == "limit" and not instructions
         kind, link_id = instructions.get("link_type"), instructions.get("link_id", "")
-        reprices = instructions.get("post_only") == "reprice" and bool(link_id)
+        reprices = instructions.get("post_only") == "reprice" and kind in ("oto", "bracket")
         # Whether its limit may change although nobody replaced it.
         self.gets_limit = self.order_type == "market_to_limit" or reprices
         # The order_id of its bracket's entry, where it is an exit of one.

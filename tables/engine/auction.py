@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING
 
 from tables.engine import lists, taking
 from tables.engine.book import BookSide, Level
-from tables.engine.lists import OrderList
 from tables.engine.orders import NO_LIMIT, Order
 
 if TYPE_CHECKING:
@@ -191,21 +190,12 @@ def _uncross_once(market: "Market") -> int:
 
 def _willing(market: "Market", side: BookSide, price_e8: int) -> list[Order]:
     sign = side.sign
-    orders = side.orders() if not market.joined else _taking_part(side)
-    return [order for order in orders if _worst_e8(order) * sign >= price_e8 * sign]
-
-
-def _taking_part(side: BookSide) -> list[Order]:
-    """The orders of a side by priority; of those that exclude each other the first."""
-    found: list[Order] = []
-    seen: list[OrderList] = []
-    for order in side.orders():
-        exclusive = lists.exclusive_list(order)
-        if exclusive is None or exclusive not in seen:
-            found.append(order)
-            if exclusive is not None:
-                seen.append(exclusive)
-    return found
+    excluded = [order.arrival for order in _excluded(market, side)]
+    return [
+        order
+        for order in side.orders()
+        if _worst_e8(order) * sign >= price_e8 * sign and order.arrival not in excluded
+    ]
 
 
 def _pair(market: "Market", buy: Order, sell: Order, price_e8: int) -> None:

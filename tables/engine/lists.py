@@ -99,7 +99,7 @@ def join(market: "Market", order: Order) -> bool:
     if first or found.link_type == "oco":
         return False
     if found.stage != "open":
-        _fit(market, order, found)
+        _fit(market, order)
         return False
     market.put(order, HELD)
     return True
@@ -175,7 +175,7 @@ def work_off(market: "Market") -> None:
             for order in _others(action.list, action.order):
                 if order.leaves_e8 and order.extra is not None and order.extra.place == HELD:
                     market.take_out(order)
-                    _fit(market, order, action.list)
+                    _fit(market, order)
                     entering.enter(market, order)
     actions.clear()
 
@@ -188,7 +188,7 @@ def most_e8(order: Order) -> int:
     return extra.list.parent_quantity_e8 or NO_LIMIT
 
 
-def _fit(market: "Market", order: Order, found: OrderList) -> None:
+def _fit(market: "Market", order: Order) -> None:
     """Makes a child that becomes active no larger than what there is of its parent to close."""
     quantity_e8 = most_e8(order)
     if order.quantity_e8 <= quantity_e8:

@@ -212,9 +212,10 @@ class Market:
 
         `checked`: the values were found valid.
         """
-        if order is None or self.unusual or order.extra is not None or not checked or at_us >= self.wake_us:
+        plain = order is not None and order.extra is None and not self.unusual and at_us < self.wake_us
+        if order is None or not (plain and checked) or asked.is_special():
             return replacing.replace(self, order, asked, at_us)
-        if asked.is_special() or replacing.changes_nothing(order, asked):
+        if replacing.changes_nothing(order, asked):
             return replacing.replace(self, order, asked, at_us)
         said: list[Happening] = []
         quantity_e8 = order.quantity_e8 if asked.quantity_e8 is None else asked.quantity_e8

@@ -8,6 +8,7 @@ import json
 import shutil
 import subprocess
 import sys
+from functools import cache
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ _PACKAGES = ("app", "agents", "tables", "schemas", "tests")
 _HOME = ROOT / "var" / "native"
 
 
+@cache
 def kinds() -> dict[str, Path]:
     """Where to run what, by `interpreted` and `compiled`; a process started there has that code."""
     if any((ROOT / "tables").rglob("*.so")):

@@ -149,6 +149,7 @@ def test_one_order_by_options_is_seen_to_its_end(trading: Settings) -> None:
     [
         (("--field", "stop_price"), "--field stop_price: must be NAME=VALUE"),
         (("--field", "side=buy"), "--field side: is given twice, or has an option of its own"),
+        (("--field", "client_order_id=a"), "--field client_order_id: is given twice, or has an option"),
         (("--field", "stp_price=1"), "--field stp_price: is no field of this type"),
         (("--tif", "never"), "--tif: 'never' is not offered"),
         (("--type", "stopp"), "--type: 'stopp' is not offered"),

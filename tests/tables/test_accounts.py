@@ -51,6 +51,18 @@ class Bank:
         self.accounts.check()
         return said
 
+    def restored(self) -> "Bank":
+        """A bank whose accounts know of alice what her rows say."""
+        alice = self.accounts._ledger.accounts["alice"]
+        rows = [alice.row(), *(order.row() for order in (*alice.live.values(), *alice.finished.values()))]
+        rows += [asset.row() for asset in (*alice.cash.values(), *alice.holdings.values())]
+        other = Bank()
+        other.accounts = Accounts(0, self.instruments, self.references, WINDOW_US, 500)
+        for row in rows:
+            other.accounts.restore(row.kind, row.row or {})
+        other.accounts.restored()
+        return other
+
     def answer(self, record: Record) -> Mapping[str, Any]:
         """The one message said to a record."""
         [(_, message)] = self.say(record)

@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 
 from schemas.records import Record
-from tables.accounts import Accounts
 from tests.tables.test_accounts import WINDOW_US, Bank, bank, refusal
 from tests.tables.test_instructions import order
 from tests.tables.test_oco_at_its_account import cleared
@@ -129,27 +128,15 @@ def test_a_larger_exit_needs_the_difference(bank: Bank) -> None:
     assert bank.cycle()["alice MSFT"] == "40/40 v1"
 
 
-def _restored(bank: Bank) -> Bank:
-    alice = bank.accounts._ledger.accounts["alice"]
-    rows = [alice.row(), *(order.row() for order in (*alice.live.values(), *alice.finished.values()))]
-    rows += [asset.row() for asset in (*alice.cash.values(), *alice.holdings.values())]
-    other = Bank()
-    other.accounts = Accounts(0, bank.instruments, bank.references, WINDOW_US, 500)
-    for row in rows:
-        other.accounts.restore(row.kind, row.row or {})
-    other.accounts.restored()
-    return other
-
-
 def test_a_bracket_is_restored(bank: Bank) -> None:
     bracket(bank)
     bank.say(fill("in", "15 @ 100", "25"))
     bank.cycle()
-    other = _restored(bank)
+    other = bank.restored()
     other.say(fill("in", "25 @ 100", version=3))
     assert other.cycle()["alice MSFT"].startswith("40/40 ")
     other.say(fill("down", "10 @ 90", "30"))
-    last = _restored(other)
+    last = other.restored()
     assert refusal(last.answer(replace_order("up", "20")))[1] == "ACCOUNTS_TOO_LATE"
     last.say(fill("down", "30 @ 90", version=3), execution("up", "canceled", reason="MATCHING_LINKED"))
     assert last.cycle()["alice MSFT"].startswith("0/0 ")

@@ -5,8 +5,7 @@ from typing import Any
 import pytest
 
 from schemas.records import Record
-from tables.accounts import Accounts
-from tests.tables.test_accounts import WINDOW_US, Bank, bank, refusal
+from tests.tables.test_accounts import Bank, bank, refusal
 from tests.tables.test_instructions import order
 from tests.tables.words import execution, fill, new_order, replace_order, set_limits
 
@@ -119,13 +118,6 @@ def test_what_is_shared_is_restored(bank: Bank, filled: bool) -> None:
     cleared(bank, member("a", "sell 50 AAPL 110"), member("b", "sell 30 AAPL 120"))
     if filled:
         bank.say(fill("a", "10 @ 110", "40"))
-    alice = bank.accounts._ledger.accounts["alice"]
-    rows = [alice.row(), *(order.row() for order in alice.live.values())]
-    rows += [asset.row() for asset in (*alice.cash.values(), *alice.holdings.values())]
-    restored = Bank()
-    restored.accounts = Accounts(0, bank.instruments, bank.references, WINDOW_US, 500)
-    for row in rows:
-        restored.accounts.restore(row.kind, row.row or {})
-    restored.accounts.restored()
+    restored = bank.restored()
     restored.say(fill("a", "40 @ 110" if filled else "50 @ 110", version=3))
     assert restored.cycle()["alice AAPL"].startswith("0/0 ")
