@@ -13,6 +13,8 @@ from bisect import bisect_left, insort
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from mypy_extensions import mypyc_attr
+
 from tables.engine.orders import BOOK, NO_LIMIT, NOWHERE, Order
 
 
@@ -24,6 +26,7 @@ class LevelView(NamedTuple):
     orders: int
 
 
+@mypyc_attr(acyclic=True)
 class Level:
     """All orders of one price, oldest first; displayed quantity and number of displayed orders.
 
@@ -97,6 +100,12 @@ class BookSide:
         self.best: Level | None = None
         self.unpriced: dict[int, Order] = {}
         self.before: dict[int, tuple[int, int]] = {}
+
+    def __del__(self) -> None:
+        """Parts the orders of a side that ends, see `Order`."""
+        for level in self.levels.values():
+            for order in level.by_priority():
+                order.level = order.older = order.newer = None
 
     def __iter__(self) -> Iterator[Level]:
         """Levels, best price first."""

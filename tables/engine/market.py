@@ -142,6 +142,11 @@ class Market:
         self.wake_us: int = NEVER_US
         self.settle()
 
+    def __del__(self) -> None:
+        """Parts the orders of lists when the market ends, see `Order`."""
+        for found in self.lists.values():
+            found.members.clear()
+
     # Commands.
 
     def new(self, order: Order, at_us: int, reason: str = "") -> list[Happening]:

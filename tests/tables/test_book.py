@@ -1,6 +1,8 @@
 """The bare book: places in the queue, best prices, and what changed."""
 
+import gc
 from collections.abc import Callable
+from weakref import ref
 
 import pytest
 
@@ -8,7 +10,7 @@ from tables.engine.book import LevelView
 from tables.engine.checking import check_market
 from tables.engine.checks import Asked
 from tables.engine.market import Market
-from tables.engine.orders import Order
+from tables.engine.orders import Instructions, Order
 from tables.engine.taking import available_e8
 from tables.instrument_rules import InstrumentRules
 
@@ -214,3 +216,31 @@ def test_check_sees_a_broken_book(word: str) -> None:
     BROKEN[word](book)
     with pytest.raises(AssertionError, match=word):
         check_market(book)
+
+
+class Name(str):
+    """A string of which one can see whether anybody still has it."""
+
+
+def test_a_market_that_ends_leaves_no_orders_to_the_collector_of_garbage() -> None:
+    # Compiled, orders are unknown to it: what still referred to each other would stay for ever.
+    market = book_of()
+    gone = []
+    for number, link in enumerate(("", "", "oto", "oto", "oto")):
+        name = Name(f"order {number}")
+        one = order(name, "buy", 100, 5)
+        if link:
+            one.extra = Instructions()
+            one.extra.link_type, one.extra.link_id = link, "list"
+            one.extra.hidden = number == 2
+            one.account = "their account"
+        market.new(one, 0)
+        gone.append(ref(name))
+    assert [len(market.live), len(market.bids.levels), len(market.held)] == [5, 1, 2]
+    del name, one
+    gc.disable()
+    try:
+        del market
+        assert [left() for left in gone] == [None] * 5
+    finally:
+        gc.enable()
