@@ -170,7 +170,6 @@ class Lane:
                 rest_s = self._settings.cycle_floor_ms / 1000 - (time.monotonic() - started_s)
                 if rest_s > 0:
                     await asyncio.sleep(rest_s)
-            await self.producer.end_ahead()
         except TimeoutError:
             die(f"lane {self.number}: a cycle took over {self._settings.cycle_timeout_s} s; is Kafka there?")
         except BaseException as error:
@@ -271,7 +270,6 @@ class Lane:
         crash_points.reached("before-commit")
         await producer.commit_transaction()
         crash_points.reached("after-commit")
-        await producer.begin_ahead(settings.app_id)
         self.positions.update(positions)
         metrics.COMMIT_SECONDS.observe(time.perf_counter() - started_s)
 

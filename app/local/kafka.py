@@ -39,6 +39,8 @@ offsets.topic.num.partitions=4
 transaction.state.log.num.partitions=4
 # A first worker starts at once instead of waiting 3 s for others.
 group.initial.rebalance.delay.ms=0
+# A lane's next transaction may begin while markers of the last one are being written: for 2 ms, not for 20.
+add.partitions.to.txn.retry.backoff.ms=1
 # Workers are declared dead after their own session timeout; the broker allows down to 1 s.
 group.min.session.timeout.ms=1000
 log.segment.bytes=134217728

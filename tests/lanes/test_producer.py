@@ -1,18 +1,23 @@
-"""A lane's producer on a real broker: transactions begun ahead."""
+"""A lane's producer on a real broker: Kafka's second transaction protocol."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import ProducerFenced
+from aiokafka.errors import (
+    ConcurrentTransactions,
+    IncompatibleBrokerVersion,
+    InvalidProducerEpoch,
+    ProducerFenced,
+)
 
-from app.lanes import producer as module
+from app.lanes import protocol
 from app.lanes.producer import Item, LaneProducer
 from app.settings import Settings
 from app.topics import prepare
-from tests.sink_process import until
 
 GROUP = "group-of-a-lane"
 
@@ -22,8 +27,8 @@ async def lane_producer(settings: Settings) -> AsyncIterator[LaneProducer]:
     """A producer whose topics exist."""
     await prepare(settings)
     producer = LaneProducer(settings.endpoint("kafka"), f"{settings.app_id}-0")
-    await producer.start()
     try:
+        await producer.start()
         yield producer
     finally:
         await producer.stop()
@@ -39,61 +44,122 @@ async def cycle(producer: LaneProducer, place: TopicPartition, offset: int) -> N
     await producer.commit_transaction()
 
 
-async def end(settings: Settings, place: TopicPartition) -> int:
-    """The end of a partition, markers counted."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=settings.endpoint("kafka"))
+async def told(producer: LaneProducer, request: Any) -> Any:
+    """What the broker answers to a request of one's own."""
+    return await producer.client.send(producer.client.get_random_node(), request)
+
+
+def write(producer: LaneProducer, place: TopicPartition, producer_id: int, epoch: int) -> protocol.Produce:
+    """A request to write a record in a transaction of that epoch."""
+    batch, _ = producer.filled([(b"key", b"late", [])], 0, 1)
+    # The next one of the partition: not one that was written already.
+    batch._set_producer_state(producer_id, epoch, 1)
+    written = (place.partition, bytes(batch._build()))
+    return protocol.Produce(producer._txn_manager.transactional_id, 1_000, {place.topic: [written]})
+
+
+async def committed(settings: Settings, place: TopicPartition) -> tuple[list[bytes | None], int]:
+    """What readers of committed records see, and the offset that the group goes on from."""
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=settings.endpoint("kafka"),
+        isolation_level="read_committed",
+        group_id=GROUP,
+        enable_auto_commit=False,
+    )
     await consumer.start()
     try:
-        return int((await consumer.end_offsets([place]))[place])
+        consumer.assign([place])
+        consumer.seek(place, 0)
+        end, found = (await consumer.end_offsets([place]))[place], []
+        while await consumer.position(place) < end:
+            found += (await consumer.getmany(timeout_ms=200)).get(place, ())
+        return [record.value for record in found], int(await consumer.committed(place) or 0)
     finally:
         await consumer.stop()
 
 
-async def _ends_at(settings: Settings, place: TopicPartition, offset: int) -> bool:
-    return await end(settings, place) == offset
-
-
-async def test_a_transaction_begun_ahead_is_used_by_the_next_cycle(settings: Settings) -> None:
+async def test_each_transaction_has_an_epoch_of_its_own(settings: Settings) -> None:
     place = TopicPartition(settings.topic("events"), 0)
     async with lane_producer(settings) as producer:
+        manager = producer._txn_manager
+        first = manager.producer_epoch
         for offset in range(1, 6):
             await cycle(producer, place, offset)
-            await producer.begin_ahead(GROUP)
-
-        async def added() -> bool:
-            manager = producer._txn_manager
-            return bool(manager.txn_partitions == {place} and manager._txn_consumer_group == GROUP)
-
-        await until(added)
-        await producer.end_ahead()
-    # A record and a marker each, and the marker of the last one, which was not used.
-    assert await end(settings, place) == 5 * 2 + 1
+        assert manager.producer_epoch == first + 5
+        await producer.begin_transaction()
+        await producer.commit_transaction()
+        assert manager.producer_epoch == first + 5, "nothing was said of an empty one"
+    assert await committed(settings, place) == ([b"value"] * 5, 5)
 
 
-async def test_one_that_stays_unused_is_ended_and_the_next_is_its_own(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "IDLE_S", 0.2)
+async def test_a_write_that_comes_after_its_transaction_is_refused(settings: Settings) -> None:
+    """KIP-890: it would have hung, or become part of the next transaction."""
     place = TopicPartition(settings.topic("events"), 0)
     async with lane_producer(settings) as producer:
+        manager = producer._txn_manager
+        was = manager.producer_id, manager.producer_epoch
         await cycle(producer, place, 1)
-        await producer.begin_ahead(GROUP)
-        await until(lambda: _ends_at(settings, place, 3))
-        await producer.begin_ahead(GROUP)
-        assert not producer._txn_manager.is_in_transaction(), "nothing was sent since: nothing is begun"
         await cycle(producer, place, 2)
-    assert await end(settings, place) == 3 + 2
+        late = await told(producer, write(producer, place, *was))
+        assert late.topics[0][1][0][1] == InvalidProducerEpoch.errno
+        # Of another partition, too, which the transaction never had.
+        elsewhere = TopicPartition(settings.topic("trades"), 1)
+        late = await told(producer, write(producer, elsewhere, *was))
+        assert late.topics[0][1][0][1] == InvalidProducerEpoch.errno
+    assert await committed(settings, place) == ([b"value"] * 2, 2)
+    assert await committed(settings, elsewhere) == ([], 0)
 
 
-async def test_a_fenced_producer_has_nothing_left_to_end_and_can_add_nothing(settings: Settings) -> None:
+async def test_a_commit_whose_answer_was_lost_is_asked_for_again(settings: Settings) -> None:
+    place = TopicPartition(settings.topic("events"), 0)
+    async with lane_producer(settings) as producer:
+        manager = producer._txn_manager
+        was = manager.producer_id, manager.producer_epoch
+        await cycle(producer, place, 1)
+        again = None
+        # Not before markers are written.
+        while again is None or again.error_code == ConcurrentTransactions.errno:
+            again = await told(producer, protocol.EndTxn(manager.transactional_id, *was, True))
+        assert (again.error_code, again.producer_id, again.producer_epoch) == (
+            0,
+            manager.producer_id,
+            manager.producer_epoch,
+        )
+        await cycle(producer, place, 2)
+    assert await committed(settings, place) == ([b"value"] * 2, 2)
+
+
+async def test_a_fenced_producer_can_add_nothing(settings: Settings) -> None:
     place = TopicPartition(settings.topic("events"), 0)
     async with lane_producer(settings) as former:
         await cycle(former, place, 1)
-        await former.begin_ahead(GROUP)
         async with lane_producer(settings) as owner:
             await cycle(owner, place, 2)
             with pytest.raises(ProducerFenced):
                 await cycle(former, place, 3)
+            assert await committed(settings, place) == ([b"value"] * 2, 2)
+
+
+async def test_what_was_open_is_aborted_by_the_next_owner_and_can_not_be_ended(settings: Settings) -> None:
+    place = TopicPartition(settings.topic("events"), 0)
+    async with lane_producer(settings) as former:
+        await former.begin_transaction()
+        batch, _ = former.filled([(b"key", b"lost", [])], 0, 1)
+        await (await former.send_batch(batch, place.topic, partition=place.partition))
+        async with lane_producer(settings) as owner:
+            with pytest.raises(ProducerFenced):
+                await former.commit_transaction()
+            await cycle(owner, place, 1)
+    assert await committed(settings, place) == ([b"value"], 1)
+
+
+async def test_a_cluster_of_the_first_protocol_is_refused_with_what_to_do(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "NEEDED", 99)
+    with pytest.raises(IncompatibleBrokerVersion, match=r"transaction\.version 2, lanes need 99.*upgrade"):
+        async with lane_producer(settings):
+            pass
 
 
 async def test_batches_are_filled_to_their_limit_and_no_further(settings: Settings) -> None:

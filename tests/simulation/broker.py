@@ -2,8 +2,9 @@
 
 What is kept of the real one: a reader of committed records sees a partition up to its last stable offset,
 without what was aborted; markers take offsets; the answer to a commit comes before its markers are written
-and before the group shows its offsets; starting a producer bumps its epoch, settles what its id had open, and
-only then answers; whoever has an older epoch is refused; a transaction left open is aborted in the end.
+and before the group shows its offsets; what is written belongs to the transaction without being added, and
+each commit gives the producer a new epoch; starting one bumps it too, settles what its id had open, and only
+then answers; whoever has an older epoch is refused; a transaction left open is aborted in the end.
 Requests are methods that end in a `reply`; nothing here waits.
 """
 
@@ -51,13 +52,17 @@ class Transaction:
 
 
 class Producing:
-    """What the coordinator knows of a transactional id; `process` started its latest producer."""
+    """What the coordinator knows of a transactional id; `process` started its latest producer.
 
-    __slots__ = ("epoch", "name", "process", "transaction", "waiting")
+    Producers with an epoch below `fenced` have lost the id, or the transaction.
+    """
+
+    __slots__ = ("epoch", "fenced", "name", "process", "transaction", "waiting")
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.epoch = -1
+        self.fenced = -1
         self.process: Process | None = None
         self.transaction: Transaction | None = None
         self.waiting: list[Callable[[], None]] = []
@@ -174,11 +179,11 @@ class Broker:
         if transaction is not None:
             if transaction.state == "open":
                 self.on_cut(producing, process)
-                producing.epoch += 1
+                self._fence(producing)
                 self._end(producing, commit=False)
             producing.waiting.append(partial(self.start_producer, reply, name, process))
             return
-        producing.epoch += 1
+        self._fence(producing)
         producing.process = process
         self.note(f"{process.name} has producer {name}, epoch {producing.epoch}")
         reply(producing.epoch)
@@ -192,18 +197,10 @@ class Broker:
         reply(error=ProducerFenced())
         return None
 
-    def add_partitions(
-        self, reply: Reply, name: str, epoch: int, process: Process, places: Iterable[Place]
-    ) -> None:
-        """AddPartitionsToTxn; waits while the former transaction's markers are being written."""
-        producing = self._current(reply, name, epoch, process)
-        if producing is None:
-            return
-        again = partial(self.add_partitions, reply, name, epoch, process, places)
-        transaction = self._begun(producing, again)
-        if transaction is not None:
-            transaction.places.update(places)
-            reply()
+    @staticmethod
+    def _fence(producing: Producing) -> None:
+        producing.epoch += 1
+        producing.fenced = producing.epoch
 
     def _begun(self, producing: Producing, again: Callable[[], None]) -> Transaction | None:
         """The open transaction, begun where there is none; None when it must wait for the former one."""
@@ -224,16 +221,17 @@ class Broker:
         process: Process,
         batches: list[tuple[Place, int, list[Item]]],
     ) -> None:
-        """Appends batches (partition, timestamp in ms, items) to the open transaction."""
+        """Appends batches (partition, timestamp in ms, items) to the transaction, which they may begin; waits
+        while the former transaction's markers are being written.
+        """
         producing = self._current(reply, name, epoch, process)
         if producing is None:
             return
-        transaction = producing.transaction
-        if transaction is None or transaction.state != "open":
-            reply(error=ProducerFenced("the transaction is not open"))
+        transaction = self._begun(producing, partial(self.produce, reply, name, epoch, process, batches))
+        if transaction is None:
             return
         for place, timestamp_ms, items in batches:
-            assert place in transaction.places, f"{place} was not added to the transaction"
+            transaction.places.add(place)
             log = self.log(place)
             log.open.setdefault(transaction, len(log.entries))
             transaction.records += len(items)
@@ -245,7 +243,7 @@ class Broker:
     def add_offsets(
         self, reply: Reply, name: str, epoch: int, process: Process, offsets: Mapping[Place, int]
     ) -> None:
-        """AddOffsetsToTxn and TxnOffsetCommit."""
+        """TxnOffsetCommit."""
         producing = self._current(reply, name, epoch, process)
         if producing is None:
             return
@@ -256,18 +254,19 @@ class Broker:
             reply()
 
     def commit(self, reply: Reply, name: str, epoch: int, process: Process) -> None:
-        """EndTxn: decided when answered; markers and offsets follow."""
+        """EndTxn: decided when answered, with the epoch to go on with; markers and offsets follow."""
         producing = self._current(reply, name, epoch, process)
         if producing is None:
             return
         if producing.transaction is not None and producing.transaction.state == "open":
             self._end(producing, commit=True)
-        reply()
+            producing.epoch += 1
+        reply(producing.epoch)
 
     def time_out(self, producing: Producing, transaction: Transaction) -> None:
         """Aborts a transaction that was open for too long, and fences its producer."""
         if producing.transaction is transaction and transaction.state == "open":
-            producing.epoch += 1
+            self._fence(producing)
             self.note(f"the transaction of {producing.name} is timed out")
             self._end(producing, commit=False)
 

@@ -12,7 +12,6 @@ from app.lanes import changelog
 from app.lanes.lane import Lane
 from app.lanes.manager import LaneManager
 from app.lanes.outbox import Outbox
-from app.lanes.producer import LaneProducer
 from tests.simulation.clients import SimReader
 from tests.simulation.stand_ins import STAND_INS
 
@@ -187,15 +186,6 @@ def never_resumed() -> AbstractContextManager[None]:
     return _replaced(LaneManager, _resume=lambda self: None)
 
 
-def idle_transaction_left_open() -> AbstractContextManager[None]:
-    """A transaction that was begun ahead and is not needed stays open."""
-
-    def forgetting(self: LaneProducer) -> None:
-        self._idle_timer = None
-
-    return _replaced(LaneProducer, _end_idle=forgetting)
-
-
 def dead_letter_by_the_workers_clock() -> AbstractContextManager[None]:
     """A dead letter bears the clock of its worker, which may be behind."""
     dead_letter = Outbox.dead_letter
@@ -235,7 +225,6 @@ BUGS: dict[str, Bug] = {
         recovery_ends_early,
         uncommitted_rows_read,
         never_resumed,
-        idle_transaction_left_open,
         dead_letter_by_the_workers_clock,
         work_done_twice,
     )

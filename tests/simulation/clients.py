@@ -5,6 +5,7 @@ Only what lanes use, private names of aiokafka included; each request to the bro
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from aiokafka import AIOKafkaProducer, TopicPartition
@@ -12,6 +13,7 @@ from aiokafka.errors import MessageSizeTooLargeError
 from aiokafka.structs import OffsetAndMetadata
 
 from app.lanes.producer import LaneProducer
+from app.lanes.protocol import NEEDED
 from tests.simulation.broker import Item, Lost, Place, Stored
 from tests.simulation.loop import Process, current_process
 
@@ -62,8 +64,8 @@ _Unsent = list[tuple[Place, Batch, "asyncio.Future[None]"]]
 class SimKafkaProducer(AIOKafkaProducer):  # type: ignore[misc]
     """AIOKafkaProducer's part, its transaction manager's included.
 
-    A sender of its own adds partitions, then writes, one request after the other; what fails for good is told
-    to everybody from then on.
+    A sender of its own writes, one request after the other; what fails for good is told to everybody from
+    then on.
     """
 
     def __init__(self, *, transactional_id: str, **_: Any) -> None:
@@ -71,11 +73,10 @@ class SimKafkaProducer(AIOKafkaProducer):  # type: ignore[misc]
         self._process = current_process()
         self.name = transactional_id
         self.epoch = -1
-        self.client = self._message_accumulator = None
-        self._txn_manager = self
+        self.client = None
+        self._message_accumulator = SimpleNamespace()
         self._max_batch_size = 0
-        self._to_add: dict[Place, None] = {}
-        self._added: set[Place] = set()
+        self._has_records = False
         self._unsent: _Unsent = []
         self._sending: asyncio.Task[None] | None = None
         self._has_offsets = False
@@ -98,22 +99,14 @@ class SimKafkaProducer(AIOKafkaProducer):  # type: ignore[misc]
         current_process()
 
     async def begin_transaction(self) -> None:
-        """The broker hears of it with the first partition."""
+        """The broker hears of it with the first write."""
         self._check()
-        self._to_add.clear()
-        self._added.clear()
-        self._has_offsets = False
+        self._has_records = self._has_offsets = False
 
     def _check(self) -> None:
         current_process()
         if self._error is not None:
             raise self._error
-
-    def maybe_add_partition_to_txn(self, place: Place) -> None:
-        """Adds a partition before anything is sent to it."""
-        if place not in self._added:
-            self._to_add[place] = None
-            self._send_soon()
 
     def create_batch(self) -> Batch:
         """An empty batch."""
@@ -124,7 +117,7 @@ class SimKafkaProducer(AIOKafkaProducer):  # type: ignore[misc]
         self._check()
         done: asyncio.Future[None] = self._world.loop.create_future()
         self._unsent.append(((topic, partition), batch, done))
-        self.maybe_add_partition_to_txn((topic, partition))
+        self._has_records = True
         self._send_soon()
         return done
 
@@ -133,10 +126,9 @@ class SimKafkaProducer(AIOKafkaProducer):  # type: ignore[misc]
             self._sending = self._world.loop.create_task(self._send())
 
     async def _send(self) -> None:
-        while self._unsent or self._to_add:
+        while self._unsent:
             unsent, self._unsent = self._unsent, []
             try:
-                await self._add()
                 await self._write(unsent)
             except Exception as error:
                 self._error = error
@@ -145,13 +137,6 @@ class SimKafkaProducer(AIOKafkaProducer):  # type: ignore[misc]
                         done.set_exception(error)
                 break
         self._sending = None
-
-    async def _add(self) -> None:
-        if self._to_add:
-            places = list(self._to_add)
-            self._to_add.clear()
-            self._added.update(places)
-            await self._world.ask("add partitions", self._world.broker.add_partitions, *self._who, places)
 
     async def _write(self, unsent: _Unsent) -> None:
         # Two brokers lead the partitions: what one of them refuses, the other may have taken.
@@ -182,12 +167,15 @@ class SimKafkaProducer(AIOKafkaProducer):  # type: ignore[misc]
         while self._sending is not None:
             await asyncio.wait([self._sending])
         self._check()
-        if self._added or self._has_offsets:
-            await self._world.ask("commit", self._world.broker.commit, *self._who)
+        if self._has_records or self._has_offsets:
+            self.epoch = await self._world.ask("commit", self._world.broker.commit, *self._who)
 
 
 class SimProducer(LaneProducer, SimKafkaProducer):
     """The real LaneProducer, on the simulated one."""
+
+    async def _feature_level(self) -> int:
+        return NEEDED
 
 
 class SimReader:

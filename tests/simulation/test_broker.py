@@ -44,7 +44,6 @@ class Bench:
 
     def write(self, epoch: int, process: Process, value: bytes = b"v") -> None:
         who = ("lane-0", epoch, process)
-        self.broker.add_partitions(self.reply, *who, [OUT])
         self.broker.produce(self.reply, *who, [(OUT, 0, [(b"k", value, [])])])
 
     def values(self) -> list[bytes | None]:
@@ -73,7 +72,7 @@ def test_a_commit_is_answered_before_the_group_shows_its_offsets(bench: Bench) -
     bench.broker.add_offsets(bench.reply, "lane-0", epoch, bench.owner, {IN: 5})
     bench.answers.clear()
     bench.broker.commit(bench.reply, "lane-0", epoch, bench.owner)
-    assert bench.answers == [None]
+    assert bench.answers == [epoch + 1]
     assert bench.broker.offsets == {}
     bench.settle()
     assert bench.broker.offsets == {IN: 5}
@@ -95,11 +94,10 @@ def test_whoever_was_fenced_can_add_nothing(bench: Bench) -> None:
     former = bench.start(bench.owner)
     bench.start(bench.other)
     bench.answers.clear()
-    bench.broker.add_partitions(bench.reply, "lane-0", former, bench.owner, [OUT])
     bench.broker.produce(bench.reply, "lane-0", former, bench.owner, [(OUT, 0, [(b"k", b"v", [])])])
     bench.broker.add_offsets(bench.reply, "lane-0", former, bench.owner, {IN: 5})
     bench.broker.commit(bench.reply, "lane-0", former, bench.owner)
-    assert [type(answer) for answer in bench.answers] == [ProducerFenced] * 4
+    assert [type(answer) for answer in bench.answers] == [ProducerFenced] * 3
     assert bench.broker.log(OUT).entries == []
 
 
@@ -108,10 +106,19 @@ def test_the_next_transaction_waits_for_the_markers_of_the_former_one(bench: Ben
     bench.write(epoch, bench.owner)
     bench.broker.commit(bench.reply, "lane-0", epoch, bench.owner)
     bench.answers.clear()
-    bench.broker.add_partitions(bench.reply, "lane-0", epoch, bench.owner, [OUT])
+    bench.write(epoch + 1, bench.owner)
     assert bench.answers == []
     bench.settle()
     assert bench.answers == [None]
+
+
+def test_what_comes_after_its_transaction_is_refused(bench: Bench) -> None:
+    epoch = bench.start(bench.owner)
+    bench.write(epoch, bench.owner)
+    bench.broker.commit(bench.reply, "lane-0", epoch, bench.owner)
+    bench.answers.clear()
+    bench.write(epoch, bench.owner)
+    assert [type(answer) for answer in bench.answers] == [ProducerFenced]
 
 
 def test_what_can_still_be_aborted_counts_as_lag(bench: Bench) -> None:

@@ -15,7 +15,7 @@ from tests.simulation.history import play
 from tests.simulation.plan import plan
 from tests.simulation.run import MUST_HAPPEN, Report, find, run, simulating
 
-HISTORIES = 150
+HISTORIES = 200
 # Found within a few histories; `python -m tests.simulation --bugs` plants the others, too.
 QUICK = ("late-seek", "offsets-apart", "refused-batch-committed", "revoked-in-the-middle", "row-dropped")
 
@@ -35,7 +35,7 @@ def test_a_planted_bug_is_found(bug: str) -> None:
 
 
 def test_fencing_after_recovery_is_found_and_made_short() -> None:
-    found = find("fenced-last", first=1, histories=2000, tries_max=100)
+    found = find("fenced-last", first=600, histories=2000, tries_max=100)
     assert found is not None
     before = plan(found.seed)
     assert found.outcome.wrong
@@ -44,7 +44,7 @@ def test_fencing_after_recovery_is_found_and_made_short() -> None:
 
 
 def test_what_is_made_short_has_nothing_that_it_does_not_need() -> None:
-    found = find("row-dropped", first=1, histories=100)
+    found = find("row-dropped", first=2, histories=100)
     assert found is not None
     assert found.plan.faults == ()
     with simulating("row-dropped"):

@@ -202,7 +202,7 @@ class World:
             return True
         # Whoever has lost a lane and does not know it yet may see what does not fit.
         producers: list[Any] = [lane.producer for lane in self._worker(process).lanes()]
-        if any(self.broker.producers[producer.name].epoch > producer.epoch for producer in producers):
+        if any(self.broker.producers[producer.name].fenced > producer.epoch for producer in producers):
             return True
         return process.was_frozen and process not in self.group.owners.values()
 
