@@ -1,4 +1,4 @@
-"""How a worker has Python look for garbage."""
+"""How whoever keeps books has Python look for garbage."""
 
 import gc
 

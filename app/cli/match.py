@@ -112,8 +112,10 @@ def _engine(book: Book, known: "dict[str, MatchInstrument] | None") -> "Matching
 
 def _match(matcher: "Filter", file: Path | None, report: BadLines, name: str, book_at_end: bool) -> int:
     """How many lines were bad."""
+    from app import garbage
     from app.match.run import run
 
+    garbage.tune()
     source, size = _source(file)
     out = sys.stdout.buffer
 
