@@ -2,9 +2,9 @@
 done in a millisecond.
 
 After a commit the broker still writes the transaction's markers, and answers the next transaction's
-first requests with "not yet": NOT_ENOUGH_REPLICAS (produce) or COORDINATOR_NOT_AVAILABLE (offsets).
-aiokafka 0.14 sleeps 50 ms on these, and forgets the coordinator on the last. Here they are asked again in
-2 ms, a limited number of times.
+first requests with "not yet", as it does while another request adds to the same transaction. aiokafka 0.14
+sleeps 50 ms on some of these answers and gives up on others. Here they are asked again in 2 ms, a limited
+number of times, and after that every 50.
 """
 
 import asyncio
@@ -78,8 +78,11 @@ class _CommitOffsets(TxnOffsetCommitHandler):  # type: ignore[misc]
 
     def handle_response(self, resp: Any) -> float | None:
         codes = {code for _, partitions in resp.errors for _, code in partitions}
-        if codes <= _NOT_YET and self._sender.may_hurry():
+        if codes and codes <= _NOT_YET and self._sender.may_hurry():
             return SHORTLY_S
+        if ConcurrentTransactions.errno in codes:
+            # aiokafka would end for it. What was answered otherwise is sent again, too: it is the same.
+            return float(self._default_backoff)
         backoff: float | None = super().handle_response(resp)
         return backoff
 
@@ -118,6 +121,29 @@ class _QuickSender(Sender):  # type: ignore[misc]
 
     _quick_tries = 0
 
+    async def start(self) -> None:
+        """Begins, with an epoch of its own. Raises IncompatibleBrokerVersion, before anybody is fenced, where
+        Kafka keeps to the first protocol.
+        """
+        level = await self._feature_level()
+        if level < protocol.NEEDED:
+            raise IncompatibleBrokerVersion(
+                f"Kafka works with {protocol.FEATURE} {level}, lanes need {protocol.NEEDED} (Kafka 4.0 or "
+                f"later): kafka-features.sh --bootstrap-server … upgrade --feature "
+                f"{protocol.FEATURE}={protocol.NEEDED}"
+            )
+        await super().start()
+
+    async def _feature_level(self) -> int:
+        """Asks until somebody answers; whoever starts a producer says how long that may take."""
+        while True:
+            try:
+                answer = await self.client.send(self.client.get_random_node(), protocol.Features())
+                return int(answer.level(protocol.FEATURE))
+            except (NodeNotReadyError, KafkaConnectionError, RequestTimedOutError):
+                await self.client.force_metadata_update()
+                await asyncio.sleep(SHORTLY_S)
+
     def may_hurry(self) -> bool:
         """Whether the broker may be asked again at once."""
         self._quick_tries += 1
@@ -149,7 +175,10 @@ class _QuickSender(Sender):  # type: ignore[misc]
 
 
 class LaneProducer(AIOKafkaProducer):  # type: ignore[misc]
-    """One lane's producer; starting it fences whoever had the lane before and settles its transaction."""
+    """One lane's producer; starting it fences whoever had the lane before and settles its transaction.
+
+    `start` raises IncompatibleBrokerVersion where Kafka keeps to the first transaction protocol.
+    """
 
     def __init__(self, bootstrap: str, transactional_id: str) -> None:
         super().__init__(
@@ -174,27 +203,6 @@ class LaneProducer(AIOKafkaProducer):  # type: ignore[misc]
             retry_backoff_ms=50,
             request_timeout_ms=15_000,
         )
-
-    async def start(self) -> None:
-        """Connects. Raises IncompatibleBrokerVersion where Kafka keeps to the first transaction protocol."""
-        await super().start()
-        level = await self._feature_level()
-        if level < protocol.NEEDED:
-            raise IncompatibleBrokerVersion(
-                f"Kafka works with {protocol.FEATURE} {level}, lanes need {protocol.NEEDED} (Kafka 4.0 or "
-                f"later): kafka-features.sh --bootstrap-server … upgrade --feature "
-                f"{protocol.FEATURE}={protocol.NEEDED}"
-            )
-
-    async def _feature_level(self) -> int:
-        """Asks until somebody answers; whoever starts a producer says how long that may take."""
-        while True:
-            try:
-                answer = await self.client.send(self.client.get_random_node(), protocol.Features())
-                return int(answer.level(protocol.FEATURE))
-            except (NodeNotReadyError, KafkaConnectionError, RequestTimedOutError):
-                await self.client.force_metadata_update()
-                await asyncio.sleep(SHORTLY_S)
 
     def filled(self, items: Sequence[Item], begin: int, timestamp_ms: int) -> tuple[BatchBuilder, int]:
         """A batch of items from one on, at least that one, and where the next batch begins.

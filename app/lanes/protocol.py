@@ -50,6 +50,9 @@ _KNOWN = {
     # TRANSACTION_ABORTABLE: INVALID_TXN_STATE. A lane never goes on after an abort.
     120: 48,
 }
+# A write that must wait for another one: CONCURRENT_TRANSACTIONS was NOT_ENOUGH_REPLICAS before Produce 12,
+# and that is what aiokafka tries again after.
+_KNOWN_OF_WRITES = {**_KNOWN, 51: 19}
 
 
 def _code(code: int) -> int:
@@ -123,7 +126,7 @@ class ProduceResponse(Response):  # type: ignore[misc]
 
     def __init__(self, topics: Any, *rest: Any) -> None:
         known = [
-            (name, [(each[0], _code(each[1]), *each[2:7]) for each in partitions])
+            (name, [(each[0], _KNOWN_OF_WRITES.get(each[1], each[1]), *each[2:7]) for each in partitions])
             for name, partitions, _ in topics
         ]
         super().__init__(known, *rest)

@@ -9,11 +9,13 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import (
     ConcurrentTransactions,
+    CoordinatorLoadInProgressError,
     IncompatibleBrokerVersion,
     InvalidProducerEpoch,
     ProducerFenced,
 )
 
+from app.lanes import producer as module
 from app.lanes import protocol
 from app.lanes.producer import Item, LaneProducer
 from app.settings import Settings
@@ -58,8 +60,18 @@ def write(producer: LaneProducer, place: TopicPartition, producer_id: int, epoch
     return protocol.Produce(producer._txn_manager.transactional_id, 1_000, {place.topic: [written]})
 
 
+async def end(settings: Settings, place: TopicPartition) -> int:
+    """The end of a partition, whether what is there is committed or not."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=settings.endpoint("kafka"))
+    await consumer.start()
+    try:
+        return int((await consumer.end_offsets([place]))[place])
+    finally:
+        await consumer.stop()
+
+
 async def committed(settings: Settings, place: TopicPartition) -> tuple[list[bytes | None], int]:
-    """What readers of committed records see, and the offset that the group goes on from."""
+    """What readers of committed records see once nothing is open, and where the group goes on."""
     consumer = AIOKafkaConsumer(
         bootstrap_servers=settings.endpoint("kafka"),
         isolation_level="read_committed",
@@ -70,8 +82,8 @@ async def committed(settings: Settings, place: TopicPartition) -> tuple[list[byt
     try:
         consumer.assign([place])
         consumer.seek(place, 0)
-        end, found = (await consumer.end_offsets([place]))[place], []
-        while await consumer.position(place) < end:
+        until, found = await end(settings, place), []
+        while await consumer.position(place) < until:
             found += (await consumer.getmany(timeout_ms=200)).get(place, ())
         return [record.value for record in found], int(await consumer.committed(place) or 0)
     finally:
@@ -153,13 +165,44 @@ async def test_what_was_open_is_aborted_by_the_next_owner_and_can_not_be_ended(s
     assert await committed(settings, place) == ([b"value"], 1)
 
 
-async def test_a_cluster_of_the_first_protocol_is_refused_with_what_to_do(
+NOT_YET = [ConcurrentTransactions.errno, CoordinatorLoadInProgressError.errno]
+
+
+async def test_a_write_that_must_wait_is_tried_again(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(protocol, "NEEDED", 99)
-    with pytest.raises(IncompatibleBrokerVersion, match=r"transaction\.version 2, lanes need 99.*upgrade"):
-        async with lane_producer(settings):
-            pass
+    """What a broker answers when markers take long, and quick tries are used up."""
+    place = TopicPartition(settings.topic("events"), 0)
+    waiting = {protocol.Produce: list(NOT_YET), protocol.TxnOffsetCommit: list(NOT_YET)}
+    async with lane_producer(settings) as producer:
+        monkeypatch.setattr(module, "QUICK_TRIES", 0)
+        send = producer.client.send
+
+        async def held_up(node: int, request: Any, **more: Any) -> Any:
+            codes = waiting.get(type(request))
+            if not codes:
+                return await send(node, request, **more)
+            code = codes.pop()
+            if isinstance(request, protocol.Produce):
+                return protocol.ProduceResponse([(place.topic, [(0, code, 0, 0, 0, [], "", {})], {})], 0, {})
+            return protocol.TxnOffsetCommitResponse(0, [(place.topic, [(0, code, {})], {})], {})
+
+        monkeypatch.setattr(producer.client, "send", held_up)
+        await cycle(producer, place, 1)
+    assert waiting == {protocol.Produce: [], protocol.TxnOffsetCommit: []}
+    assert await committed(settings, place) == ([b"value"], 1)
+
+
+async def test_a_cluster_of_the_first_protocol_is_refused_with_what_to_do_and_nobody_is_fenced(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = TopicPartition(settings.topic("events"), 0)
+    async with lane_producer(settings) as owner:
+        monkeypatch.setattr(protocol, "NEEDED", 99)
+        with pytest.raises(IncompatibleBrokerVersion, match=r"transaction\.version 2, .* need 99.*upgrade"):
+            async with lane_producer(settings):
+                pass
+        await cycle(owner, place, 1)
 
 
 async def test_batches_are_filled_to_their_limit_and_no_further(settings: Settings) -> None:

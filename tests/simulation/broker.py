@@ -13,7 +13,7 @@ from functools import partial
 from random import Random
 from typing import Any, NamedTuple, Protocol
 
-from aiokafka.errors import KafkaError, ProducerFenced
+from aiokafka.errors import InvalidTxnState, KafkaError, ProducerFenced
 
 from tests.simulation.loop import Process
 
@@ -258,9 +258,11 @@ class Broker:
         producing = self._current(reply, name, epoch, process)
         if producing is None:
             return
-        if producing.transaction is not None and producing.transaction.state == "open":
-            self._end(producing, commit=True)
-            producing.epoch += 1
+        if producing.transaction is None or producing.transaction.state != "open":
+            reply(error=InvalidTxnState())
+            return
+        self._end(producing, commit=True)
+        producing.epoch += 1
         reply(producing.epoch)
 
     def time_out(self, producing: Producing, transaction: Transaction) -> None:

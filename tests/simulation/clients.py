@@ -13,7 +13,6 @@ from aiokafka.errors import MessageSizeTooLargeError
 from aiokafka.structs import OffsetAndMetadata
 
 from app.lanes.producer import LaneProducer
-from app.lanes.protocol import NEEDED
 from tests.simulation.broker import Item, Lost, Place, Stored
 from tests.simulation.loop import Process, current_process
 
@@ -173,9 +172,6 @@ class SimKafkaProducer(AIOKafkaProducer):  # type: ignore[misc]
 
 class SimProducer(LaneProducer, SimKafkaProducer):
     """The real LaneProducer, on the simulated one."""
-
-    async def _feature_level(self) -> int:
-        return NEEDED
 
 
 class SimReader:
