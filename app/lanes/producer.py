@@ -105,7 +105,7 @@ class _Produce(SendProduceReqHandler):  # type: ignore[misc]
     def create_request(self) -> protocol.Produce:
         topics: dict[str, list[tuple[int, bytes]]] = defaultdict(list)
         for place, batch in self._batches.items():
-            topics[place.topic].append((place.partition, bytes(batch.get_data_buffer())))
+            topics[place.topic].append((place.partition, batch.get_data_buffer()))
         sender = self._sender
         return protocol.Produce(sender._txn_manager.transactional_id, sender._request_timeout_ms, topics)
 

@@ -10,9 +10,10 @@ with tagged fields, of which none is sent here. Field by field: clients/src/main
 Kafka's source.
 """
 
+from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
 from struct import Struct
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from aiokafka.errors import IncompatibleBrokerVersion
 from aiokafka.protocol.api import RequestStruct, Response, ResponseHeader_v0
@@ -31,6 +32,7 @@ from aiokafka.protocol.types import (
 FEATURE = "transaction.version"
 NEEDED = 2
 
+Part = TypeVar("Part")
 # Topic, then partition and error code of each of its partitions.
 Errors = list[tuple[str, list[tuple[int, int]]]]
 
@@ -61,6 +63,15 @@ def _code(code: int) -> int:
 
 def _array(items: list[bytes]) -> bytes:
     return b"".join((UnsignedVarInt32.encode(len(items) + 1), *items))
+
+
+def _by_topic(topics: Mapping[str, Sequence[Part]], write: Callable[[Part], bytes]) -> bytes:
+    """What is said of partitions, under the names of their topics."""
+    said = [
+        _NAME.encode(topic) + _array([write(part) + _NO_TAGS for part in parts]) + _NO_TAGS
+        for topic, parts in topics.items()
+    ]
+    return _array(said)
 
 
 class _Request(RequestStruct):  # type: ignore[misc]
@@ -143,15 +154,13 @@ class Produce(_Request):
     def __init__(
         self, transactional_id: str, timeout_ms: int, topics: dict[str, list[tuple[int, bytes]]]
     ) -> None:
-        said = []
-        for topic, batches in topics.items():
-            partitions = [
-                Int32.encode(partition) + CompactBytes.encode(batch) + _NO_TAGS
-                for partition, batch in batches
-            ]
-            said.append(_NAME.encode(topic) + _array(partitions) + _NO_TAGS)
         head = _NAME.encode(transactional_id) + _PRODUCE.pack(self.required_acks, timeout_ms)
-        super().__init__(head + _array(said) + _NO_TAGS)
+        super().__init__(head + _by_topic(topics, _batch) + _NO_TAGS)
+
+
+def _batch(part: tuple[int, bytes]) -> bytes:
+    partition, batch = part
+    return b"".join((Int32.encode(partition), CompactBytes.encode(batch)))
 
 
 class TxnOffsetCommitResponse(Response):  # type: ignore[misc]
@@ -199,17 +208,14 @@ class TxnOffsetCommit(_Request):
         producer_epoch: int,
         topics: dict[str, list[tuple[int, int, str]]],
     ) -> None:
-        said = []
-        for topic, offsets in topics.items():
-            partitions = [
-                _OFFSET.pack(partition, offset, _NO_LEADER_EPOCH) + _NAME.encode(metadata) + _NO_TAGS
-                for partition, offset, metadata in offsets
-            ]
-            said.append(_NAME.encode(topic) + _array(partitions) + _NO_TAGS)
         head = _NAME.encode(transactional_id) + _NAME.encode(group_id)
-        super().__init__(
-            head + _PRODUCER.pack(producer_id, producer_epoch) + _NO_MEMBER + _array(said) + _NO_TAGS
-        )
+        producer = _PRODUCER.pack(producer_id, producer_epoch)
+        super().__init__(head + producer + _NO_MEMBER + _by_topic(topics, _offset) + _NO_TAGS)
+
+
+def _offset(part: tuple[int, int, str]) -> bytes:
+    partition, offset, metadata = part
+    return b"".join((_OFFSET.pack(partition, offset, _NO_LEADER_EPOCH), _NAME.encode(metadata)))
 
 
 class EndTxnResponse(Response):  # type: ignore[misc]

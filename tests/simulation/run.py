@@ -10,6 +10,7 @@ from contextlib import contextmanager, nullcontext
 from typing import NamedTuple
 
 from tests.simulation.bugs import BUGS
+from tests.simulation.ground import ground
 from tests.simulation.history import Outcome, kinds, play
 from tests.simulation.plan import Plan, plan
 from tests.simulation.shrink import shrink
@@ -57,8 +58,11 @@ def simulating(bug: str = "") -> Iterator[None]:
     gc.disable()
     gc.freeze()
     try:
-        with edges_replaced(), BUGS[bug]() if bug else nullcontext():
-            yield
+        with edges_replaced():
+            # What histories begin with has no bug; it is made once.
+            ground()
+            with BUGS[bug]() if bug else nullcontext():
+                yield
     finally:
         logging.disable(disabled)
         gc.unfreeze()
