@@ -19,7 +19,7 @@ The rules:
 A lane asks `end_cycle` before `changed_rows`: a Position counts in its asset's row.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from schemas.ids import body_hash, order_id, printable, valid_client_order_id
@@ -342,8 +342,8 @@ class Accounts:
     def _settle(self, record: Record, at_us: int) -> list[Said]:
         return self._settlement.apply(record.message, at_us)
 
-    def changed_rows(self) -> list[Row]:
-        """Rows changed since the last call, each key once; to be asked after `end_cycle`."""
+    def changed_rows(self) -> Iterator[Row]:
+        """Rows changed since the last call, of a key the last one counts; read whole, after `end_cycle`."""
         return self._changes.rows()
 
     def restore(self, kind: str, row: Message) -> None:

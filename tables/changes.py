@@ -1,5 +1,6 @@
 """What changed since the changelog was last written: each thing once, in its last state."""
 
+from collections.abc import Iterator
 from typing import Protocol
 
 from schemas.records import Row
@@ -30,7 +31,10 @@ class _Gone:
 
 
 class Changes:
-    """Collects changed things; rows are built only when asked for, once per thing."""
+    """Collects changed things; rows are built only when asked for, once per thing.
+
+    One after the other, so that each is written while it is still in the processor's cache.
+    """
 
     def __init__(self) -> None:
         self._kept: list[Kept] = []
@@ -45,12 +49,9 @@ class Changes:
         """Has the row of a key taken away; a thing touched later may have the key again."""
         self._kept.append(_Gone(key, kind))
 
-    def rows(self) -> list[Row]:
-        """Rows changed since the last call; of a key, the last one said."""
-        rows: dict[str, Row] = {}
-        for kept in self._kept:
+    def rows(self) -> Iterator[Row]:
+        """Rows changed since the last call, to be read whole; of a key, the last one counts."""
+        changed, self._kept = self._kept, []
+        for kept in changed:
             kept.changed = False
-            row = kept.row()
-            rows[row.key] = row
-        self._kept.clear()
-        return list(rows.values())
+            yield kept.row()

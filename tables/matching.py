@@ -15,7 +15,7 @@ The rules of trading are those of docs/matching.md, which the engine (`tables/en
 A lane asks `end_cycle` before `changed_rows`: an update of a book counts in the book's row.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from schemas.reasons import Reason
@@ -87,26 +87,25 @@ class Matching:
         updates = [market.update(at_us) for market in self._changed_markets.values()]
         return [update for update in updates if update is not None]
 
-    def changed_rows(self) -> list[Row]:
-        """Rows that changed since the last call; an order that came and went in between leaves none."""
-        changed: list[Row] = []
-        for symbol, market in self._changed_markets.items():
-            changed.append(Row(f"book|{symbol}", "BookRow", market.row()))
-            self._list_rows(market, changed)
-        for order_id, order in self._changed_orders.items():
+    def changed_rows(self) -> Iterator[Row]:
+        """Rows changed since the last call, to be read whole; an order that came and went leaves none."""
+        markets, self._changed_markets = self._changed_markets, {}
+        for symbol, market in markets.items():
+            yield Row(f"book|{symbol}", "BookRow", market.row())
+            yield from self._list_rows(market)
+        orders, self._changed_orders = self._changed_orders, {}
+        for order_id, order in orders.items():
             if order is not None:
                 order.logged = True
-            changed.append(Row(order_id, "BookOrderRow", None if order is None else rows.order_row(order)))
-        self._changed_markets.clear()
-        self._changed_orders.clear()
-        return changed
+            yield Row(order_id, "BookOrderRow", None if order is None else rows.order_row(order))
 
-    def _list_rows(self, market: Market, changed: list[Row]) -> None:
-        core = market.core
+    def _list_rows(self, market: Market) -> list[Row]:
+        core, changed = market.core, []
         for key, found in core.lists_changed.items():
             row = rows.list_row(core.symbol, found) if core.lists.get(key) is found else None
             changed.append(Row(f"list|{core.symbol}|{found.account}|{found.link_id}", "ListRow", row))
         core.lists_changed.clear()
+        return changed
 
     # Restoring.
 

@@ -17,7 +17,7 @@ that makes none (negative, crossed, one side only) or is of an unknown symbol is
 come, and counted. A quote's age is the cycle's time less the log's time of it.
 """
 
-from collections.abc import Mapping, Set
+from collections.abc import Iterator, Mapping, Set
 from heapq import heappop, heappush
 from typing import Any, get_args
 
@@ -198,8 +198,8 @@ class Risk:
             return Refusal("RISK_DUPLICATE_CONTROL", f"control_id={control_id}")
         return None
 
-    def changed_rows(self) -> list[Row]:
-        """Rows changed since the last call, each key once; to be asked after `end_cycle`."""
+    def changed_rows(self) -> Iterator[Row]:
+        """Rows changed since the last call, of a key the last one counts; read whole, after `end_cycle`."""
         return self._changes.rows()
 
     def restore(self, kind: str, row: Message) -> None:

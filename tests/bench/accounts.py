@@ -60,7 +60,7 @@ def run() -> dict[str, float]:
     us["Execution: last fill"] = timed(accounts, [fill(id, "6 @ 100", "0", 3) for id in ids])
     us["NewOrder that is repeated"] = timed(accounts, orders)
     started_ns = process_time_ns()
-    rows = accounts.changed_rows()
+    rows = list(accounts.changed_rows())
     us["row of an order"] = (process_time_ns() - started_ns) / len(rows) / 1000
     us["Quote"] = timed(risk, quotes(ORDERS))
     us["ClearedOrder"] = timed(risk, to_risk)
@@ -76,7 +76,7 @@ def bytes_per_order() -> float:
     for number in range(ORDERS):
         accounts.apply(new_order("order-" + str(number), offset=number, entered_by="api-" + str(1)), NOON_US)
     accounts.end_cycle(NOON_US)
-    accounts.changed_rows()
+    list(accounts.changed_rows())
     gc.collect()
     used, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()

@@ -160,7 +160,7 @@ def run_matching(matching: Matching, records: list[Record]) -> None:
         for record in records[start : start + CYCLE]:
             apply(record, start)
         matching.end_cycle(start)
-        matching.changed_rows()
+        list(matching.changed_rows())
 
 
 def records_of(commands: list[Command]) -> list[Record]:

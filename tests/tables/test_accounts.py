@@ -43,7 +43,7 @@ class Bank:
         for name in ("alice", "bob"):
             self.say(set_account(name), move_cash(name, "10000"), move_holding(name, "50"))
         self.accounts.end_cycle(NOON_US)
-        self.accounts.changed_rows()
+        list(self.accounts.changed_rows())
 
     def say(self, *records: Record) -> list[Said]:
         """What is said to these, each at the time of its log."""
@@ -225,14 +225,14 @@ def test_a_malformed_id_is_refused_and_not_remembered(bank: Bank, client_order_i
     assert rejected["reason"] == "ACCOUNTS_INVALID_CLIENT_ORDER_ID"
     assert (rejected["order_id"], rejected["version"]) == ("NONE", 0)
     assert "\0" not in rejected["client_order_id"]
-    assert bank.accounts.changed_rows() == []
+    assert list(bank.accounts.changed_rows()) == []
 
 
 def test_an_unknown_account_is_refused_and_not_remembered(bank: Bank) -> None:
     rejected = bank.answer(new_order(account="carol\0"))
     assert refusal(rejected) == ("rejected", "ACCOUNTS_UNKNOWN_ACCOUNT", "account=carol?")
     assert (rejected["order_id"], rejected["version"]) == ("NONE", 0)
-    assert bank.accounts.changed_rows() == []
+    assert list(bank.accounts.changed_rows()) == []
 
 
 def test_an_account_that_may_sell_short_may_owe_a_holding(bank: Bank) -> None:
@@ -363,19 +363,19 @@ def test_old_ids_leave_the_changelog_once_requests_have_come_after_them(bank: Ba
     assert all(row.row is not None for row in bank.accounts.changed_rows())
     bank.say(cancel_order("nothing", logged_us=later_us))
     bank.cycle(later_us)
-    rows = bank.accounts.changed_rows()
+    rows = list(bank.accounts.changed_rows())
     assert [(row.key, row.row) for row in rows] == [("order|alice|c1", None), ("alias|alice|c2", None)]
 
 
 def test_a_cycle_forgets_a_bounded_number_of_ids(bank: Bank) -> None:
     bank.say(*(new_order(f"c{number}", "sell 51 AAPL 1") for number in range(2500)))
     bank.cycle()
-    bank.accounts.changed_rows()
+    list(bank.accounts.changed_rows())
     bank.say(cancel_order("nothing", logged_us=NOON_US + 2 * WINDOW_US))
     gone = []
     for _ in range(4):
         bank.cycle()
-        gone.append(len(bank.accounts.changed_rows()))
+        gone.append(len(list(bank.accounts.changed_rows())))
     assert gone == [1000, 1000, 500, 0]
 
 
@@ -386,7 +386,7 @@ def test_more_ids_are_forgotten_than_come_however_many_a_cycle_takes(bank: Bank)
         orders = (new_order(f"c{day}-{n}", "sell 51 AAPL 1", logged_us=at_us) for n in range(2500))
         bank.say(*orders)
         bank.cycle(at_us)
-        rows = bank.accounts.changed_rows()
+        rows = list(bank.accounts.changed_rows())
         remembered.append(sum(1 if row.row is not None else -1 for row in rows))
     assert remembered == [2500, 0, 0, 0, 0, 0]
 
@@ -645,7 +645,7 @@ def test_an_id_is_free_once_the_window_since_its_replacing_has_passed(bank: Bank
     late_us = NOON_US + 53 * HOUR_US
     assert bank.say(cancel_order("c2", logged_us=late_us))[0][0] == "ClearedCancel"
     bank.say(cancel_order("c3", logged_us=late_us + 2 * HOUR_US))
-    bank.accounts.changed_rows()
+    list(bank.accounts.changed_rows())
     bank.cycle()
     gone = [row.key for row in bank.accounts.changed_rows() if row.row is None]
     assert gone == ["alias|alice|c2"]
@@ -716,12 +716,12 @@ def test_a_refused_control_may_be_sent_again(bank: Bank) -> None:
 def test_a_control_that_makes_no_sense_changes_nothing(bank: Bank, record: Record, reason: Reason) -> None:
     bank.say(new_order("c1", "buy 10 AAPL 100"), new_order("c2", "sell 10 AAPL 100"))
     bank.cycle()
-    bank.accounts.changed_rows()
+    list(bank.accounts.changed_rows())
     report = bank.answer(record)
     assert (report["outcome"], report["reason"]) == ("rejected", reason)
     assert "\0" not in report["control_id"]
     assert bank.cycle() == {}
-    assert bank.accounts.changed_rows() == []
+    assert list(bank.accounts.changed_rows()) == []
 
 
 def test_what_is_free_may_be_taken_out(bank: Bank) -> None:

@@ -578,7 +578,7 @@ def test_nothing_changed_gives_no_rows(desk: Desk) -> None:
     desk.cycle()
     desk.status("a")
     desk.cancel("unknown")
-    assert desk.matching.changed_rows() == []
+    assert list(desk.matching.changed_rows()) == []
 
 
 def test_a_restored_book_goes_on_as_if_nothing_had_happened(desk: Desk) -> None:
@@ -626,7 +626,7 @@ def test_a_restored_book_that_does_not_change_says_nothing(desk: Desk) -> None:
     desk.cycle()
     other = restored(desk)
     assert other.cycle() == []
-    assert other.matching.changed_rows() == []
+    assert list(other.matching.changed_rows()) == []
 
 
 def test_rows_that_cannot_be_true_are_not_restored(desk: Desk) -> None:

@@ -191,9 +191,9 @@ def test_the_reference_price_is_the_mid_else_the_last_trade(
 )
 def test_a_quote_that_makes_no_price_is_left_out_and_counted(risk: Risk, nonsense: Record) -> None:
     risk.apply(quote("AAPL", "99", "101"), NOON_US)
-    before = risk.changed_rows()
+    before = list(risk.changed_rows())
     assert risk.apply(nonsense, NOON_US) == []
-    assert (risk.quotes_ignored, risk.changed_rows()) == (1, [])
+    assert (risk.quotes_ignored, list(risk.changed_rows())) == (1, [])
     assert prices(risk.end_cycle(NOON_US)) == {"AAPL": "100"}
     assert len(before) == 1
 
@@ -238,7 +238,7 @@ def test_a_control_that_makes_no_sense_is_refused_here(risk: Risk, record: Recor
     [(kind, report)] = risk.apply(record, NOON_US) or []
     assert (kind, report["outcome"], report["reason"]) == ("ControlReport", "rejected", reason)
     assert (report["control"], report["account"]) == (record.kind, "")
-    assert risk.changed_rows() == []
+    assert list(risk.changed_rows()) == []
 
 
 @pytest.mark.parametrize(
@@ -279,7 +279,7 @@ def test_many_quotes_of_a_cycle_are_one_row(risk: Risk) -> None:
     for price in ("100", "101", "102"):
         risk.apply(quote("AAPL", price, price), NOON_US)
     risk.end_cycle(NOON_US)
-    [row] = risk.changed_rows()
+    [row] = list(risk.changed_rows())
     assert row.row is not None
     assert (row.kind, format_e8(row.row["bid"]), format_e8(row.row["reference_price"])) == (
         "RiskRow",
@@ -314,12 +314,12 @@ def test_a_restored_lane_answers_as_the_one_before_it_did(risk: Risk, instrument
             restored.apply(record, at_us) for record in asked
         ]
         assert risk.end_cycle(at_us) == restored.end_cycle(at_us)
-    assert risk.changed_rows() == restored.changed_rows()
+    assert list(risk.changed_rows()) == list(restored.changed_rows())
 
 
 def test_old_control_ids_leave_the_changelog(risk: Risk) -> None:
     risk.apply(symbol_control("ExpireDay", control_id="k1"), NOON_US)
-    risk.changed_rows()
+    list(risk.changed_rows())
     risk.apply(symbol_control("ExpireDay", logged_us=NOON_US + 25 * HOUR_US), NOON_US)
     risk.end_cycle(NOON_US)
     assert [row.key for row in risk.changed_rows() if row.row is None] == ["control|AAPL|k1"]
