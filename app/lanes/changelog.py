@@ -122,7 +122,7 @@ async def _read(consumer: AIOKafkaConsumer, live: dict[TopicPartition, dict[byte
     moved_s = time.monotonic()
     while unread:
         before = len(unread), progress.rows
-        chunk = await read_as_parsed(consumer, unread, records_max=20_000, wait_s=0.2)
+        chunk = await read_as_parsed(consumer, unread, wait_s=0.2)
         for tp, records in chunk.items():
             rows = live[tp]
             for record in records:

@@ -78,10 +78,10 @@ def hand_over_as_parsed(_: Any) -> None:
 
 
 async def read_as_parsed(
-    consumer: SimReader, partitions: Iterable[Any], records_max: int, wait_s: float
+    consumer: SimReader, partitions: Iterable[Any], wait_s: float
 ) -> dict[Any, list[Any]]:
     """The reader waits by itself."""
-    return await consumer.getmany(*partitions, timeout_ms=int(wait_s * 1000), max_records=records_max)
+    return await consumer.getmany(*partitions, timeout_ms=int(wait_s * 1000))
 
 
 STAND_INS: dict[str, Any] = {
