@@ -29,6 +29,8 @@ _SMALL = 8_192
 REPEATED = frozenset(
     (
         "at_us",
+        "entered_us",
+        "finished_us",
         "account",
         "symbol",
         "asset",
