@@ -9,7 +9,7 @@ Table = TypeVar("Table")
 
 
 class Batch(Generic[Table]):
-    """Records of one lane and cycle, in the order of their topic's log, and the lane's table.
+    """Records of one lane and cycle, in the order of their topic's log, to be heard once; the lane's table.
 
     What the agent says is kept until the lane commits the cycle: it leaves as a whole, together with
     the changed rows and the input offsets, or not at all. `at_us` is the cycle's time. `say` emits messages,
@@ -20,7 +20,7 @@ class Batch(Generic[Table]):
     __slots__ = ("at_us", "passed", "records", "say", "table")
 
     def __init__(
-        self, table: Table, records: list[Record], at_us: int, say: Callable[[Iterable[Said]], None]
+        self, table: Table, records: Iterable[Record], at_us: int, say: Callable[[Iterable[Said]], None]
     ) -> None:
         self.table = table
         self.records = records

@@ -5,7 +5,7 @@ those): whatever fails becomes a DecodeError with a reason, and bytes after the 
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache, partial
 from importlib.resources import files
 from io import BytesIO
@@ -103,6 +103,32 @@ class _Writer:
             # Whatever a hostile schema makes fail, RecursionError too.
             self.refusal = f"schema refused: {error}"[:_TEXT_MAX]
 
+    def read(self, value: bytes) -> tuple[str, dict[str, Any]]:
+        """Record name and message of bytes framed with this schema's id; raises DecodeError."""
+        if self.quick is not None:
+            try:
+                return self.record, self.quick(value)
+            except Exception:
+                # Not the common case, or wrong: fastavro reads it, or tells what is wrong.
+                pass
+        return self._read(value)
+
+    def _read(self, value: bytes) -> tuple[str, dict[str, Any]]:
+        """By fastavro, whatever the record and its writer's schema."""
+        if self.refusal:
+            raise DecodeError("DECODE_WRONG_RECORD", self.refusal)
+        body = BytesIO(value)
+        body.seek(HEADER)
+        try:
+            message: dict[str, Any] = self.finish(schemaless_reader(body, self.wire, None))
+        except Exception as error:
+            # EOFError, UnicodeDecodeError, IndexError, OverflowError and more: bytes of outsiders.
+            raise DecodeError("DECODE_FAILED", f"{type(error).__name__}: {error}"[:_TEXT_MAX]) from None
+        rest = len(value) - body.tell()
+        if rest:
+            raise DecodeError("DECODE_FAILED", f"{rest} bytes follow the record")
+        return self.record, message
+
 
 def _record_of(theirs: Json) -> str:
     """Our record that a writer's schema is, by its name. Raises ValueError."""
@@ -127,6 +153,10 @@ def _decoder(record: str) -> Decode | None:
 
 def _header(schema_id: int) -> bytes:
     return b"\0" + schema_id.to_bytes(4, "big")
+
+
+def _is_header(start: bytes) -> bool:
+    return len(start) == HEADER and start[0] == 0
 
 
 def _encoder(record: str, header: bytes) -> Encode:
@@ -185,27 +215,11 @@ class Codec:
         Raises DecodeError for bytes that are no record of ours, KeyError for an id not learned yet.
         """
         writer = self._by_header.get(value[:HEADER]) if value else None
-        if writer is not None and writer.quick is not None:
-            try:
-                return writer.record, writer.quick(value)  # type: ignore[arg-type]
-            except Exception:
-                # Not the common case, or wrong: fastavro reads it, or tells what is wrong.
-                pass
-        return self._decode(value)
+        if writer is None or len(value) == HEADER:  # type: ignore[arg-type]
+            writer = self._writers[self.schema_id(value)]
+        return writer.read(value)  # type: ignore[arg-type]
 
-    def _decode(self, value: bytes | None) -> tuple[str, dict[str, Any]]:
-        """By fastavro, whatever the record and its writer's schema."""
-        writer = self._writers[self.schema_id(value)]
-        if writer.refusal:
-            raise DecodeError("DECODE_WRONG_RECORD", writer.refusal)
-        body = BytesIO(value)  # type: ignore[arg-type]
-        body.seek(HEADER)
-        try:
-            message: dict[str, Any] = writer.finish(schemaless_reader(body, writer.wire, None))
-        except Exception as error:
-            # EOFError, UnicodeDecodeError, IndexError, OverflowError and more: bytes of outsiders.
-            raise DecodeError("DECODE_FAILED", f"{type(error).__name__}: {error}"[:_TEXT_MAX]) from None
-        rest = len(value) - body.tell()  # type: ignore[arg-type]
-        if rest:
-            raise DecodeError("DECODE_FAILED", f"{rest} bytes follow the record")
-        return writer.record, message
+    def unknown(self, values: Iterable[bytes | None]) -> list[int]:
+        """The schema ids among those of framed bytes that were not learned yet."""
+        headers = {value[:HEADER] for value in values if value} - self._by_header.keys()
+        return sorted(int.from_bytes(header[1:], "big") for header in headers if _is_header(header))

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 from schemas.codec import Codec, DecodeError
@@ -13,7 +13,8 @@ log = logging.getLogger("oms.lanes")
 
 # A schema id that the registry does not know is asked for again after so long.
 UNKNOWN_AGAIN_S = 10.0
-# A registry that does not answer is waited for so long before the record becomes a dead letter.
+# A registry that does not answer is waited for so long before the records become dead letters: those of one
+# cycle together, so that no cycle takes long because many of its schemas are new.
 REGISTRY_PATIENCE_S = 5.0
 
 
@@ -43,13 +44,26 @@ class Decoder:
             await self.learn(self.codec.schema_id(value))
             return self.codec.decode(value)
 
-    async def learn(self, schema_id: int) -> None:
-        """Fetches the schema of an id; raises DecodeError when there is none to be had."""
+    async def learn_all(self, values: Iterable[bytes | None]) -> dict[int, DecodeError]:
+        """Fetches the schemas that these bytes name; why not, by the id of each that there is not."""
+        refused: dict[int, DecodeError] = {}
+        deadline_s = time.monotonic() + REGISTRY_PATIENCE_S
+        for schema_id in self.codec.unknown(values):
+            try:
+                await self.learn(schema_id, deadline_s)
+            except DecodeError as error:
+                refused[schema_id] = error
+        return refused
+
+    async def learn(self, schema_id: int, deadline_s: float | None = None) -> None:
+        """Fetches the schema of an id; raises DecodeError when there is none to be had by the deadline."""
         asked_s = self._unknown.get(schema_id)
         if asked_s is not None and time.monotonic() - asked_s < UNKNOWN_AGAIN_S:
             raise self._no_such(schema_id)
-        deadline_s = time.monotonic() + REGISTRY_PATIENCE_S
-        while True:
+        if deadline_s is None:
+            deadline_s = time.monotonic() + REGISTRY_PATIENCE_S
+        why = "others took all the time that there was to ask the registry"
+        while time.monotonic() < deadline_s:
             try:
                 self.codec.learn(schema_id, await self._registry.schema(schema_id))
                 return
@@ -60,12 +74,12 @@ class Decoder:
                 self._unknown[schema_id] = time.monotonic()
                 raise self._no_such(schema_id) from None
             except RegistryUnavailable as error:
-                if time.monotonic() > deadline_s:
-                    raise DecodeError(
-                        "DECODE_REGISTRY_UNAVAILABLE",
-                        f"schema id {schema_id} is new here and {error}; replay this record later",
-                    ) from None
+                why = str(error)
                 await asyncio.sleep(0.25)
+        raise DecodeError(
+            "DECODE_REGISTRY_UNAVAILABLE",
+            f"schema id {schema_id} is new here and {why}; replay this record later",
+        )
 
     @staticmethod
     def _no_such(schema_id: int) -> DecodeError:

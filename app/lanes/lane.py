@@ -5,7 +5,8 @@ import contextlib
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Any, NamedTuple, Protocol
 
 from aiokafka import TopicPartition
@@ -16,9 +17,9 @@ from app.lanes.decode import Decoder, Raw
 from app.lanes.fatal import die
 from app.lanes.outbox import Outbox
 from app.lanes.producer import LaneProducer
-from app.pipeline import INPUTS, OUTSIDE, STEPS, acquaint
+from app.pipeline import INPUTS, OUTSIDE, STEPS, Step, acquaint
 from app.settings import Settings
-from schemas.codec import DecodeError
+from schemas.codec import Codec, DecodeError
 from schemas.partitioning import lane_of
 from schemas.records import Record
 from tables.reference import Instruments
@@ -54,7 +55,15 @@ class Delivery(NamedTuple):
 _STEP_OF = {
     (topic, kind): step.name for step in STEPS for topic, kinds in step.hears.items() for kind in kinds
 }
-_HEARD_IN_ORDER = {step.name: tuple(step.hears) for step in STEPS}
+# Topics that more than one step hears.
+_SHARED = {topic for topic in INPUTS if sum(topic in step.hears for step in STEPS) > 1}
+
+
+def _of_step(step: Step, topic: str, records: Iterable[Record]) -> Iterable[Record]:
+    """What of a topic's records is for a step."""
+    if topic not in _SHARED:
+        return records
+    return [record for record in records if _STEP_OF[topic, record.kind] == step.name]
 
 
 class Lane:
@@ -85,7 +94,7 @@ class Lane:
         self._inboxes = inboxes
         self._decoder = decoder
         self._instruments = instruments
-        self._outbox = Outbox(number, settings, decoder.codec, instruments)
+        self._outbox = Outbox(number, settings, decoder.codec, instruments, producer)
         self._short = {settings.topic(short): short for short in INPUTS}
         self._expected: dict[str, int] = {}
         self._waiting: dict[str, deque[Delivery]] = {short: deque() for short in INPUTS}
@@ -210,14 +219,15 @@ class Lane:
         outbox = self._outbox
         # Known before sorting: what is set aside by it is not older than its record, either.
         at_us = self._now_us = outbox.at_us = self._time_of(taken)
-        heard = await self._sort(taken)
+        records = await self._records(taken)
         passed: list[Record] = []
         for step in STEPS:
-            records = [record for topic in _HEARD_IN_ORDER[step.name] for record in heard[step.name][topic]]
-            records += passed
-            passed = []
-            if records or (step.timed and 0 < self.tables[step.name].due_us() <= at_us):
-                batch: Batch[Any] = Batch(self.tables[step.name], records, at_us, outbox.adder(step))
+            heard = [_of_step(step, topic, records[topic]) for topic in step.hears if topic in taken]
+            if passed:
+                heard.append(passed)
+            if heard or (step.timed and 0 < self.tables[step.name].due_us() <= at_us):
+                every = chain.from_iterable(heard)
+                batch: Batch[Any] = Batch(self.tables[step.name], every, at_us, outbox.adder(step))
                 await self._inboxes[step.name].process(batch)
                 passed = batch.passed
         for step in STEPS:
@@ -260,7 +270,7 @@ class Lane:
         # A cycle for a deadline took nothing.
         if offsets:
             committing = asyncio.ensure_future(producer.send_offsets_to_transaction(offsets, settings.app_id))
-        futures = await self._outbox.send(producer)
+        futures = await self._outbox.send()
         crash_points.reached("between-outputs-and-offsets")
         if committing is not None:
             await committing
@@ -275,55 +285,60 @@ class Lane:
 
     # -- from bytes to records -----------------------------------------------------------------
 
-    async def _sort(self, taken: dict[str, Delivery]) -> dict[str, dict[str, list[Record]]]:
-        """Decoded records by step and topic; what is not for this lane is forwarded or set aside."""
-        heard: dict[str, dict[str, list[Record]]] = {
-            step.name: {topic: [] for topic in step.hears} for step in STEPS
-        }
-        for short, delivery in taken.items():
-            if short not in OUTSIDE:
-                await self._sort_own(short, delivery, heard)
-                continue
-            for raw in delivery.records:
-                try:
-                    await self._sort_outside(short, raw, heard)
-                except DecodeError as error:
-                    self._set_aside(delivery.topic, raw, error)
-        return heard
+    async def _records(self, taken: Mapping[str, Delivery]) -> dict[str, Iterable[Record]]:
+        """What was taken, by topic, decoded when a step comes to it: then it is in the processor's cache.
 
-    async def _sort_own(
-        self, short: str, delivery: Delivery, heard: dict[str, dict[str, list[Record]]]
-    ) -> None:
-        """What lanes wrote for lanes: all of it decodes, and is where it belongs."""
+        What is not for this lane is forwarded or set aside on the way.
+        """
+        records: dict[str, Iterable[Record]] = {}
+        for short, delivery in taken.items():
+            refused = await self._decoder.learn_all(raw.value for raw in delivery.records)
+            if short in OUTSIDE:
+                records[short] = self._outside(short, delivery, refused)
+            elif refused:
+                # What lanes wrote for lanes decodes, all of it.
+                raise next(iter(refused.values()))
+            else:
+                records[short] = self._own(delivery)
+            if short in _SHARED:
+                records[short] = list(records[short])
+        return records
+
+    def _own(self, delivery: Delivery) -> Iterator[Record]:
+        """What lanes wrote for lanes: it is where it belongs."""
         decode = self._decoder.codec.decode
         for raw in delivery.records:
-            try:
-                kind, message = decode(raw.value)
-            except KeyError:
-                # Written by a worker of another version.
-                kind, message = await self._decoder.decode(raw.value)
-            heard[_STEP_OF[short, kind]][short].append(
-                Record(kind, message, raw.offset, raw.timestamp * 1000)
-            )
+            kind, message = decode(raw.value)
+            yield Record(kind, message, raw.offset, raw.timestamp * 1000)
 
-    async def _sort_outside(self, short: str, raw: Raw, heard: dict[str, dict[str, list[Record]]]) -> None:
-        """One record of whoever may write requests; raises DecodeError when it cannot be taken."""
-        value = raw.value
+    def _outside(
+        self, short: str, delivery: Delivery, refused: Mapping[int, DecodeError]
+    ) -> Iterator[Record]:
+        """Records of whoever may write requests; what cannot be taken gets a dead letter."""
+        for raw in delivery.records:
+            try:
+                kind, message = self._decoded(raw.value, refused)
+                if (short, kind) not in _STEP_OF:
+                    raise DecodeError(
+                        "DECODE_WRONG_RECORD", f"{self._settings.topic(short)} carries no {kind}"
+                    )
+                if self._lane(message) != self.number:
+                    self._forward(short, raw, message)
+                else:
+                    yield Record(kind, message, raw.offset, raw.timestamp * 1000)
+            except DecodeError as error:
+                self._set_aside(delivery.topic, raw, error)
+
+    def _decoded(self, value: bytes | None, refused: Mapping[int, DecodeError]) -> tuple[str, dict[str, Any]]:
+        """Record name and message; raises DecodeError when it cannot be taken."""
         if value is not None and len(value) > self._settings.request_bytes_max:
             raise DecodeError(
                 "DECODE_TOO_LARGE", f"limit={self._settings.request_bytes_max} got={len(value)} bytes"
             )
         try:
-            kind, message = self._decoder.codec.decode(value)
+            return self._decoder.codec.decode(value)
         except KeyError:
-            kind, message = await self._decoder.decode(value)
-        step = _STEP_OF.get((short, kind))
-        if step is None:
-            raise DecodeError("DECODE_WRONG_RECORD", f"{self._settings.topic(short)} carries no {kind}")
-        if self._lane(message) != self.number:
-            self._forward(short, raw, message)
-        else:
-            heard[step][short].append(Record(kind, message, raw.offset, raw.timestamp * 1000))
+            raise refused[Codec.schema_id(value)] from None
 
     def _lane(self, message: Mapping[str, Any]) -> int:
         account = message.get("account")

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from app.lanes import metrics
 from app.lanes.decode import Raw
-from app.lanes.producer import Item, LaneProducer
+from app.lanes.producer import Filling, LaneProducer
 from app.pipeline import STEPS, Step
 from app.settings import Settings
 from schemas.codec import Codec, DecodeError
@@ -19,7 +19,6 @@ from schemas.topics import TOPIC_OF_RECORD, changelog_name
 from tables.reference import Instruments
 
 Message = Mapping[str, Any]
-NO_HEADERS: list[tuple[str, bytes]] = []
 
 # The record key of each record that a lane says.
 KEYS: dict[str, Callable[[Message], str]] = {
@@ -43,26 +42,32 @@ KEYS: dict[str, Callable[[Message], str]] = {
 
 
 class _Route(NamedTuple):
-    """Where a record goes: how its bytes, its key and the items of its partition are found."""
+    """Where a record goes: how its bytes, its key and the filling of its partition are found."""
 
     encode: Encode
     key: Callable[[Message], str]
-    items: Callable[[Message], list[Item]]
+    filling: Callable[[Message], Filling]
 
 
 class Outbox:
-    """Collects records for topic partitions; `send` empties it into a transaction."""
+    """Collects records for topic partitions; `send` empties it into a transaction of the lane's producer.
 
-    def __init__(self, lane: int, settings: Settings, codec: Codec, instruments: Instruments) -> None:
+    `at_us` is the time of what is added.
+    """
+
+    def __init__(
+        self, lane: int, settings: Settings, codec: Codec, instruments: Instruments, producer: LaneProducer
+    ) -> None:
         self._lane = lane
         self._settings = settings
         self._codec = codec
         self._instruments = instruments
-        # By topic, then by partition; emptied by `send`, never replaced.
-        self._items: dict[str, list[list[Item]]] = {}
+        self._producer = producer
+        # By topic, then by partition.
+        self._fillings: dict[str, list[Filling]] = {}
         self._routes = {
             step.name: {
-                record: _Route(codec.encoder(record), key, self._items_of(record))
+                record: _Route(codec.encoder(record), key, self._filling_of(record))
                 for record, key in KEYS.items()
                 if TOPIC_OF_RECORD[record].short in step.says
             }
@@ -73,44 +78,47 @@ class Outbox:
 
     def adder(self, step: Step) -> Callable[[Iterable[Said]], None]:
         """What encodes the messages of an agent; it may only say what the pipeline declares."""
-        routes = self._routes[step.name]
+        routes, at_ms = self._routes[step.name], self.at_us // 1000
 
         def add(said: Iterable[Said]) -> None:
             for record, message in said:
                 assert record in routes, f"{step.name} says {record}, which app/pipeline.py does not declare"
-                encode, key, items = routes[record]
-                items(message).append((key(message).encode(), encode(message), NO_HEADERS))
+                encode, key, filling = routes[record]
+                filling(message).add(at_ms, key(message).encode(), encode(message))
 
         return add
 
-    def _topic(self, name: str) -> list[list[Item]]:
-        """Items of a topic, by partition."""
-        if name not in self._items:
-            self._items[name] = [[] for _ in range(self._settings.partitions)]
-        return self._items[name]
+    def _topic(self, name: str) -> list[Filling]:
+        """What is written to a topic, by partition."""
+        if name not in self._fillings:
+            self._fillings[name] = [self._producer.filling() for _ in range(self._settings.partitions)]
+        return self._fillings[name]
 
-    def _items_of(self, record: str) -> Callable[[Message], list[Item]]:
-        """How the items of a message's partition are found."""
+    def _filling_of(self, record: str) -> Callable[[Message], Filling]:
+        """How what is written to a message's partition is found."""
         topic, lanes = TOPIC_OF_RECORD[record], self._settings.partitions
-        items, place = self._topic(self._settings.topic(topic.short)), self._instruments.lane_of_symbol
+        fillings, place = self._topic(self._settings.topic(topic.short)), self._instruments.lane_of_symbol
         if topic.key == "account":
-            return lambda message: items[lane_of(message["account"], lanes)]
+            return lambda message: fillings[lane_of(message["account"], lanes)]
         if topic.key == "symbol":
-            return lambda message: items[place(message["symbol"], lanes)]
-        own = items[self._lane]
+            return lambda message: fillings[place(message["symbol"], lanes)]
+        own = fillings[self._lane]
         return lambda _: own
 
     def add_rows(self, table: str, rows: Iterable[Row]) -> None:
         """Encodes a table's changed rows for its changelog."""
-        encode, items = self._codec.encode, self._topic(self._changelogs[table])[self._lane]
+        encode, add, at_ms = self._codec.encode, self._own(self._changelogs[table]).add, self.at_us // 1000
         for key, kind, row in rows:
-            items.append((key.encode(), None if row is None else encode(kind, row), NO_HEADERS))
+            add(at_ms, key.encode(), None if row is None else encode(kind, row))
+
+    def _own(self, topic: str) -> Filling:
+        return self._topic(topic)[self._lane]
 
     def put_raw(
         self, short: str, partition: int, key: bytes, value: bytes, headers: list[tuple[str, bytes]]
     ) -> None:
         """Bytes as they came, for another lane."""
-        self._topic(self._settings.topic(short))[partition].append((key, value, headers))
+        self._topic(self._settings.topic(short))[partition].add(self.at_us // 1000, key, value, headers)
 
     def dead_letter(self, topic: str, raw: Raw, error: DecodeError) -> None:
         """A record of this lane that cannot be taken, with its bytes and the reason."""
@@ -125,21 +133,15 @@ class Outbox:
             "text": error.text,
             "at_us": self.at_us,
         }
-        name = self._settings.topic("dead-letters")
-        self._topic(name)[self._lane].append((raw.key, self._codec.encode("DeadLetter", letter), NO_HEADERS))
+        value = self._codec.encode("DeadLetter", letter)
+        self._own(self._settings.topic("dead-letters")).add(self.at_us // 1000, raw.key, value)
 
-    async def send(self, producer: LaneProducer) -> "list[asyncio.Future[Any]]":
+    async def send(self) -> "list[asyncio.Future[Any]]":
         """Hands everything to the producer; the futures tell when each batch is written."""
-        timestamp_ms = self.at_us // 1000
         futures = []
-        for topic, lanes in self._items.items():
-            for partition, items in enumerate(lanes):
-                if not items:
-                    continue
-                metrics.RECORDS_OUT.labels(topic).inc(len(items))
-                begin = 0
-                while begin < len(items):
-                    batch, begin = producer.filled(items, begin, timestamp_ms)
-                    futures.append(await producer.send_batch(batch, topic, partition=partition))
-                items.clear()
+        for topic, fillings in self._fillings.items():
+            for partition, filling in enumerate(fillings):
+                for batch in filling.take():
+                    metrics.RECORDS_OUT.labels(topic).inc(batch.record_count())
+                    futures.append(await self._producer.send_batch(batch, topic, partition=partition))
         return futures

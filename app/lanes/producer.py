@@ -9,8 +9,7 @@ number of times, and after that every 50.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
-from itertools import islice
+from collections.abc import Callable
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
@@ -32,9 +31,7 @@ from aiokafka.structs import TopicPartition
 
 from app.lanes import protocol
 
-# A record's key, value and headers.
-Item = tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]
-
+NO_HEADERS: list[tuple[str, bytes]] = []
 SHORTLY_S = 0.002
 TRANSACTION_TIMEOUT_MS = 15_000
 # So many quick tries, about a second; then the condition is something else, and aiokafka's way is right.
@@ -174,6 +171,55 @@ class _QuickSender(Sender):  # type: ignore[misc]
             self._muted_partitions.remove(tp)
 
 
+class Filling:
+    """Batches of one partition, filled record by record before their transaction begins.
+
+    As `BatchBuilder.append` does it, without a Python call of its own for each record; nothing is kept of a
+    record but its bytes in the batch.
+    """
+
+    __slots__ = ("_append", "_batches", "_count", "_create")
+
+    def __init__(self, create: Callable[[], BatchBuilder]) -> None:
+        self._create = create
+        self._batches: list[BatchBuilder] = []
+        self._append: Callable[..., object] = _no_room
+        self._count = 0
+
+    def add(
+        self,
+        timestamp_ms: int,
+        key: bytes | None,
+        value: bytes | None,
+        headers: list[tuple[str, bytes]] = NO_HEADERS,
+    ) -> None:
+        """Adds a record; one that is too large for a batch gets one of its own, and the broker may decide."""
+        if self._append(self._count, timestamp_ms, key=key, value=value, headers=headers) is None:
+            self._begin()
+            self._append(0, timestamp_ms, key=key, value=value, headers=headers)
+        self._count += 1
+
+    def take(self) -> list[BatchBuilder]:
+        """The batches; what is added next begins a new one."""
+        self._end()
+        batches, self._batches, self._append = self._batches, [], _no_room
+        return batches
+
+    def _begin(self) -> None:
+        self._end()
+        self._batches.append(self._create())
+        self._append = self._batches[-1]._builder.append
+
+    def _end(self) -> None:
+        if self._batches:
+            self._batches[-1]._relative_offset = self._count
+        self._count = 0
+
+
+def _no_room(*_: object, **__: object) -> None:
+    """Of a batch that was not begun."""
+
+
 class LaneProducer(AIOKafkaProducer):  # type: ignore[misc]
     """One lane's producer; starting it fences whoever had the lane before and settles its transaction.
 
@@ -204,21 +250,9 @@ class LaneProducer(AIOKafkaProducer):  # type: ignore[misc]
             request_timeout_ms=15_000,
         )
 
-    def filled(self, items: Sequence[Item], begin: int, timestamp_ms: int) -> tuple[BatchBuilder, int]:
-        """A batch of items from one on, at least that one, and where the next batch begins.
-
-        As `BatchBuilder.append` does it, without a Python call of its own for each record.
-        """
-        batch = self.create_batch()
-        append = batch._builder.append
-        number = 0
-        for number, (key, value, headers) in enumerate(islice(items, begin, None)):
-            if append(number, timestamp_ms, key=key, value=value, headers=headers) is None:
-                break
-        else:
-            number += 1
-        batch._relative_offset = number
-        return batch, begin + number
+    def filling(self) -> "Filling":
+        """What is to be written to one partition, empty."""
+        return Filling(self.create_batch)
 
     async def commit_transaction(self) -> None:
         """Commits; every `send_batch` future must have been awaited before.

@@ -8,6 +8,8 @@ from itertools import islice
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 
+from app.chaos.proxy import Link
+from app.local.ports import HOST, any_free
 from app.settings import Settings
 from app.topics import prepare
 from app.writer import TopicWriter
@@ -169,6 +171,32 @@ async def test_what_cannot_be_taken_becomes_a_dead_letter_and_neighbours_are_ans
         assert letter.message["reason"] == reason
         assert letter.message["value"] == value
         assert (letter.message["partition"], letter.message["offset"]) == (lane, 1)
+
+
+async def test_many_new_schemas_without_a_registry_stop_nobody(settings: Settings) -> None:
+    """Each waited for by itself, they would take longer than a cycle may, again after every restart."""
+    codec = Codec(await prepare(settings))
+    lane = lane_of("BENCH-001", settings.partitions)
+    link = Link(any_free(), int(settings.registry.rpartition(":")[2]))
+    await link.start()
+    async with workers(settings) as running:
+        await set_up(settings)
+        worker = await running.start(OMS_REGISTRY=f"http://{HOST}:{link.port}", OMS_CYCLE_TIMEOUT_S="8")
+        link.set("cut")
+        new = [b"\0\x7f\xff\xff" + bytes((number,)) + b"body" for number in range(8)]
+        producer = AIOKafkaProducer(bootstrap_servers=settings.kafka)
+        await producer.start()
+        batch = producer.create_batch()
+        for value in (codec.encode(*order("before")), *new, codec.encode(*order("after"))):
+            batch.append(key=b"k", value=value, timestamp=None)
+        await (await producer.send_batch(batch, settings.topic("orders"), partition=lane))
+        await producer.stop()
+        assert set(await until_answered(settings, 2)) == {("BENCH-001", 0), ("BENCH-001", 9)}
+        letters = [record.message for record in await read_all(settings, "dead-letters")]
+        assert [letter["value"] for letter in letters] == new
+        assert {letter["reason"] for letter in letters} == {"DECODE_REGISTRY_UNAVAILABLE"}
+        assert worker.process.poll() is None, worker.text()
+    await link.stop()
 
 
 async def test_a_stopped_worker_has_answered_all_that_it_took(settings: Settings) -> None:

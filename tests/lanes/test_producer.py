@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -14,10 +13,11 @@ from aiokafka.errors import (
     InvalidProducerEpoch,
     ProducerFenced,
 )
+from aiokafka.producer.message_accumulator import BatchBuilder
 
 from app.lanes import producer as module
 from app.lanes import protocol
-from app.lanes.producer import Item, LaneProducer
+from app.lanes.producer import LaneProducer
 from app.settings import Settings
 from app.topics import prepare
 
@@ -36,10 +36,18 @@ async def lane_producer(settings: Settings) -> AsyncIterator[LaneProducer]:
         await producer.stop()
 
 
+def filled(producer: LaneProducer, *values: bytes) -> list[BatchBuilder]:
+    """Batches of records of these values."""
+    filling = producer.filling()
+    for value in values:
+        filling.add(1, b"key", value)
+    return filling.take()
+
+
 async def cycle(producer: LaneProducer, place: TopicPartition, offset: int) -> None:
     """A transaction with one record and one input offset."""
     await producer.begin_transaction()
-    batch, _ = producer.filled([(b"key", b"value", [])], 0, 1)
+    [batch] = filled(producer, b"value")
     written = await producer.send_batch(batch, place.topic, partition=place.partition)
     await producer.send_offsets_to_transaction({place: offset}, GROUP)
     await written
@@ -53,7 +61,7 @@ async def told(producer: LaneProducer, request: Any) -> Any:
 
 def write(producer: LaneProducer, place: TopicPartition, producer_id: int, epoch: int) -> protocol.Produce:
     """A request to write a record in a transaction of that epoch."""
-    batch, _ = producer.filled([(b"key", b"late", [])], 0, 1)
+    [batch] = filled(producer, b"late")
     # The next one of the partition: not one that was written already.
     batch._set_producer_state(producer_id, epoch, 1)
     written = (place.partition, bytes(batch._build()))
@@ -156,7 +164,7 @@ async def test_what_was_open_is_aborted_by_the_next_owner_and_can_not_be_ended(s
     place = TopicPartition(settings.topic("events"), 0)
     async with lane_producer(settings) as former:
         await former.begin_transaction()
-        batch, _ = former.filled([(b"key", b"lost", [])], 0, 1)
+        [batch] = filled(former, b"lost")
         await (await former.send_batch(batch, place.topic, partition=place.partition))
         async with lane_producer(settings) as owner:
             with pytest.raises(ProducerFenced):
@@ -207,12 +215,29 @@ async def test_a_cluster_of_the_first_protocol_is_refused_with_what_to_do_and_no
 
 async def test_batches_are_filled_to_their_limit_and_no_further(settings: Settings) -> None:
     async with lane_producer(settings) as producer:
-        items: list[Item] = [(b"k", bytes(100_000), [])] * 20
-        begins = [0]
-        while begins[-1] < len(items):
-            batch, begin = producer.filled(items, begins[-1], 1)
-            assert batch.record_count() == begin - begins[-1]
-            begins.append(begin)
-        assert {later - former for former, later in pairwise(begins)} == {8, 4}
-        batch, begin = producer.filled([(b"k", bytes(1_000_000), [])], 0, 1)
-        assert (batch.record_count(), begin) == (1, 1), "too large for a batch: the broker may decide"
+        batches = filled(producer, *[bytes(100_000)] * 20)
+        assert [batch.record_count() for batch in batches] == [8, 8, 4]
+        [batch] = filled(producer, bytes(1_000_000))
+        assert batch.record_count() == 1, "too large for a batch: the broker may decide"
+        assert producer.filling().take() == []
+
+
+async def test_what_is_filled_between_transactions_is_written_in_its_order(settings: Settings) -> None:
+    place = TopicPartition(settings.topic("events"), 0)
+    async with lane_producer(settings) as producer:
+        filling = producer.filling()
+        expected: list[bytes] = []
+        for size in (1, 3, 12):
+            values = [bytes([len(expected) + number]) * 100_000 for number in range(size)]
+            for value in values:
+                filling.add(1, b"k", value)
+            await producer.begin_transaction()
+            written = [
+                await producer.send_batch(batch, place.topic, partition=place.partition)
+                for batch in filling.take()
+            ]
+            for each in written:
+                await each
+            await producer.commit_transaction()
+            expected += values
+    assert (await committed(settings, place))[0] == expected

@@ -133,8 +133,8 @@ def refused_batch_committed() -> AbstractContextManager[None]:
     """Nobody looks whether every batch was written before the commit."""
     send = Outbox.send
 
-    async def trusting(self: Outbox, producer: Any) -> list[Any]:
-        for future in await send(self, producer):
+    async def trusting(self: Outbox) -> list[Any]:
+        for future in await send(self):
             # What nobody looks at is not to be reported as forgotten.
             future.add_done_callback(lambda done: done.exception())
         return []

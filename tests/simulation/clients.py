@@ -56,6 +56,10 @@ class Batch:
         self.items.append((key, value, headers))
         return self
 
+    def record_count(self) -> int:
+        """Records in it."""
+        return self._relative_offset
+
 
 _Unsent = list[tuple[Place, Batch, "asyncio.Future[None]"]]
 
