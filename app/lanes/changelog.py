@@ -106,6 +106,8 @@ async def load(bootstrap: str, tables: Mapping[TopicPartition, Recoverable], cod
         for tp, table in tables.items():
             await _restore(table, live.pop(tp), codec)
     finally:
+        # Restored rows, and what other lanes have in hand: no cycles, so nothing to be walked later, either.
+        gc.freeze()
         gc.enable()
         await consumer.stop()
     return progress

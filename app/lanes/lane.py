@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol
 from aiokafka import TopicPartition
 
 from agents.batch import Batch
+from app import garbage
 from app.lanes import clock, crash_points, metrics
 from app.lanes.decode import Decoder, Raw
 from app.lanes.fatal import die
@@ -174,6 +175,7 @@ class Lane:
                 started_s = time.monotonic()
                 async with asyncio.timeout(self._settings.cycle_timeout_s):
                     await self._cycle(self._take())
+                garbage.collect()
                 if any(self._waiting.values()):
                     self._arrived.set()
                 rest_s = self._settings.cycle_floor_ms / 1000 - (time.monotonic() - started_s)

@@ -6,6 +6,7 @@ What came together is answered together: a whole file in large pieces, one line 
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
+from app import garbage
 from app.files import BadLine
 from app.match.filter import Filter
 from app.match.lines import LINE_MAX, LineError
@@ -54,6 +55,7 @@ def run(
                     report(BadLine(name, matcher.lines, error.field, error.text))
         finally:
             _write(said, write)
+        garbage.collect()
         progress(read, matcher.lines)
     if book_at_end:
         _write(list(matcher.resting()), write)

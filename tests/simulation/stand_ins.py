@@ -43,13 +43,13 @@ class _Clock:
 
 
 class _Collector:
-    """The module `gc`: a history is short, and what it leaves is dropped as a whole."""
+    """The modules `gc` and `app.garbage`: a history is short, and what it leaves is dropped as a whole."""
 
     @staticmethod
     def disable() -> None:
         return
 
-    enable = disable
+    enable = freeze = collect = disable
 
 
 class _Metric:
@@ -91,6 +91,7 @@ STAND_INS: dict[str, Any] = {
     "time": _Time(),
     "clock": _Clock(),
     "gc": _Collector(),
+    "garbage": _Collector(),
     "metrics": _Metrics(),
     "LaneProducer": SimProducer,
     "AIOKafkaConsumer": SimReader,
