@@ -1,6 +1,8 @@
 """How whoever keeps books has Python look for garbage: often, at what is new, and never at all there is."""
 
+import ctypes
 import gc
+from contextlib import suppress
 
 # By itself Python collects after so many more objects than went (recovery does without, a cycle stays below).
 # Of all that there is: never.
@@ -25,3 +27,9 @@ def collect() -> None:
     little, while the new ones pile up for one long pause.
     """
     gc.collect(1)
+
+
+def give_back() -> None:
+    """Gives the system what a large piece of work had in hand; only glibc keeps that otherwise."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)

@@ -9,11 +9,13 @@ import asyncio
 import gc
 import logging
 import time
+from collections import deque
 from collections.abc import Mapping
 from typing import Any, ClassVar, Protocol
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from app import garbage
 from app.lanes import metrics
 from app.lanes.fetched import read_as_parsed
 from schemas.codec import Codec
@@ -106,10 +108,9 @@ async def load(bootstrap: str, tables: Mapping[TopicPartition, Recoverable], cod
         for tp, table in tables.items():
             await _restore(table, live.pop(tp), codec)
     finally:
-        # Restored rows, and what other lanes have in hand: no cycles, so nothing to be walked later, either.
-        gc.freeze()
         gc.enable()
         await consumer.stop()
+        garbage.give_back()
     return progress
 
 
@@ -148,10 +149,12 @@ async def _read(consumer: AIOKafkaConsumer, live: dict[TopicPartition, dict[byte
 
 
 async def _restore(table: Recoverable, rows: dict[bytes, bytes], codec: Codec) -> None:
-    restore, decode, values = table.restore, codec.decode, list(rows.values())
+    restore, decode = table.restore, codec.decode
+    # The bytes go as their objects come, and make room for the next ones.
+    values = deque(rows.values())
     rows.clear()
-    for begin in range(0, len(values), CHUNK_ROWS):
-        for value in values[begin : begin + CHUNK_ROWS]:
-            restore(*decode(value))
+    while values:
+        for _ in range(min(CHUNK_ROWS, len(values))):
+            restore(*decode(values.popleft()))
         await asyncio.sleep(0)
     table.restored()
