@@ -55,7 +55,10 @@ def hand_over_as_parsed(consumer: AIOKafkaConsumer) -> None:
     """Has what a consumer has fetched handed over as it was parsed; to be called right before draining."""
     for result in consumer._fetcher._records.values():
         if type(result) is FetchResult and type(result._partition_records) is PartitionRecords:
-            result._partition_records.__class__ = _AsParsed
+            parsed = result._partition_records
+            parsed.__class__ = _AsParsed
+            # aiokafka's own iterator holds what it iterates over: a cycle, and a megabyte each.
+            parsed._records_iterator = None
 
 
 async def read_as_parsed(

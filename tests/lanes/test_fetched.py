@@ -1,6 +1,9 @@
 """What lanes fetch is what aiokafka's consumer hands over, record by record, on a real broker."""
 
+import asyncio
+import gc
 import random
+import weakref
 from typing import Any
 
 import pytest
@@ -10,7 +13,7 @@ from aiokafka.errors import CorruptRecordException
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 
-from app.lanes.fetched import _AsParsed, read_as_parsed
+from app.lanes.fetched import _AsParsed, hand_over_as_parsed, read_as_parsed
 from app.settings import Settings
 from app.topics import prepare
 
@@ -91,6 +94,30 @@ async def test_the_same_records_from_any_offset(settings: Settings, isolation: s
     for start in (0, *random.Random(seed).sample(range(1, end), 6)):
         expected = [record for record in everything if record[0] >= start]
         assert await read(settings, place, isolation, start, end, ours=True) == expected, f"from {start}"
+
+
+async def test_what_was_handed_over_goes_without_the_collector_of_garbage(settings: Settings) -> None:
+    await prepare(settings)
+    place = TopicPartition(settings.topic("events"), 0)
+    producer = AIOKafkaProducer(bootstrap_servers=settings.endpoint("kafka"))
+    await producer.start()
+    await batch(producer, place, "one", 3)
+    await producer.stop()
+    consumer = AIOKafkaConsumer(bootstrap_servers=settings.endpoint("kafka"))
+    await consumer.start()
+    gc.disable()
+    try:
+        consumer.assign([place])
+        consumer.seek(place, 0)
+        await asyncio.wait([consumer._fetcher._create_fetch_waiter()], timeout=10)
+        hand_over_as_parsed(consumer)
+        fetched = weakref.ref(consumer._fetcher._records[place]._partition_records)
+        assert isinstance(fetched(), _AsParsed)
+        records = (await consumer.getmany(place, timeout_ms=0))[place]
+        assert (len(records), fetched()) == (3, None)
+    finally:
+        gc.enable()
+        await consumer.stop()
 
 
 def test_what_is_damaged_is_told() -> None:
