@@ -109,9 +109,10 @@ class Settings(BaseSettings):
     )
     heartbeat_s: float = Field(0.4, gt=0, description="Heartbeat of a worker to its Kafka group, seconds.")
     cycle_floor_ms: float = Field(
-        1.0,
+        4.0,
         ge=0,
-        description="Least time between two cycles of a lane, ms: more saves CPU, less saves latency.",
+        description="Least time between the beginnings of two cycles of a worker's lanes, ms: more saves "
+        "CPU, of the broker, too; less saves latency where brokers have CPU to spare.",
     )
     cycle_records_max: int = Field(2000, ge=1, description="Most records that a lane takes in one cycle.")
     cycle_timeout_s: float = Field(

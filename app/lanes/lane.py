@@ -39,6 +39,26 @@ class Inbox(Protocol):
         """Hands a batch over and waits until it is done."""
 
 
+class Turns:
+    """Lets the lanes of a worker begin their cycles one after the other, so much time apart.
+
+    Transactions that begin together wait for each other at the broker, and several small ones cost more than
+    a larger one later.
+    """
+
+    def __init__(self, apart_s: float) -> None:
+        self._apart_s = apart_s
+        self._next_s = 0.0
+
+    async def next(self) -> None:
+        """Waits until it is the caller's turn, in the order of asking."""
+        now_s = time.monotonic()
+        turn_s = max(now_s, self._next_s)
+        self._next_s = turn_s + self._apart_s
+        if turn_s > now_s:
+            await asyncio.sleep(turn_s - now_s)
+
+
 class Delivery(NamedTuple):
     """Records fetched from one partition: they begin at `start`; the next fetch begins at `end`.
 
@@ -83,6 +103,7 @@ class Lane:
         decoder: Decoder,
         producer: LaneProducer,
         instruments: Instruments,
+        turns: Turns,
     ) -> None:
         self.number = number
         self.tables = tables
@@ -95,6 +116,7 @@ class Lane:
         self._inboxes = inboxes
         self._decoder = decoder
         self._instruments = instruments
+        self._turns = turns
         self._outbox = Outbox(number, settings, decoder.codec, instruments, producer)
         self._short = {settings.topic(short): short for short in INPUTS}
         self._expected: dict[str, int] = {}
@@ -169,18 +191,15 @@ class Lane:
         try:
             while not self._stopping:
                 await self._input()
+                await self._turns.next()
                 self._arrived.clear()
                 if self._stopping:
                     break
-                started_s = time.monotonic()
                 async with asyncio.timeout(self._settings.cycle_timeout_s):
                     await self._cycle(self._take())
                 garbage.collect()
                 if any(self._waiting.values()):
                     self._arrived.set()
-                rest_s = self._settings.cycle_floor_ms / 1000 - (time.monotonic() - started_s)
-                if rest_s > 0:
-                    await asyncio.sleep(rest_s)
         except TimeoutError:
             die(f"lane {self.number}: a cycle took over {self._settings.cycle_timeout_s} s; is Kafka there?")
         except BaseException as error:

@@ -20,7 +20,7 @@ from app.lanes import changelog, crash_points, metrics
 from app.lanes.decode import Decoder
 from app.lanes.fatal import die
 from app.lanes.fetched import hand_over_as_parsed
-from app.lanes.lane import Delivery, Inbox, Lane
+from app.lanes.lane import Delivery, Inbox, Lane, Turns
 from app.lanes.producer import LaneProducer
 from app.lanes.reference import ReferenceReader
 from app.pipeline import INPUTS, STEPS
@@ -57,6 +57,7 @@ class LaneManager:
         self._decoder = decoder
         self._reference = reference
         self._inboxes = inboxes
+        self._turns = Turns(settings.cycle_floor_ms / 1000)
         self._epoch = 0
         self._paused: set[int] = set()
         self._consumer: AIOKafkaConsumer | None = None
@@ -130,7 +131,10 @@ class LaneManager:
             for step in STEPS
         }
         producer = LaneProducer(settings.endpoint("kafka"), f"{settings.app_id}-{number}")
-        lane = Lane(number, settings, tables, self._inboxes, self._decoder, producer, reference.instruments)
+        lane = Lane(
+            *(number, settings, tables, self._inboxes, self._decoder, producer),
+            *(reference.instruments, self._turns),
+        )
         lane.on_room = self._resume
         return lane
 
