@@ -174,8 +174,7 @@ class _QuickSender(Sender):  # type: ignore[misc]
 class Filling:
     """Batches of one partition, filled record by record before their transaction begins.
 
-    As `BatchBuilder.append` does it, without a Python call of its own for each record; nothing is kept of a
-    record but its bytes in the batch.
+    Nothing is kept of a record but its bytes in a batch.
     """
 
     __slots__ = ("_append", "_batches", "_count", "_create")
